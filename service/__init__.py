@@ -1,0 +1,1 @@
+"""segserve: assigns customers to segments in real time."""

@@ -1,0 +1,1 @@
+"""The HTTP surface: one router a noun, and the hot ASGI routes."""

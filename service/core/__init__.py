@@ -1,0 +1,1 @@
+"""The pure heart: conditions, catalog, matching and deciding as functions of their arguments."""

@@ -1,0 +1,1 @@
+"""Model bundles: verify, load, predict."""

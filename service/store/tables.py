@@ -1,0 +1,212 @@
+"""The tables, as SQLAlchemy Core. Migrations must equal them (a test compares)."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "fk": "%(table_name)s_%(column_0_name)s_fkey",
+        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+    }
+)
+
+# Ids compare bytewise: one order for locks, cursors and clients, whatever the database's locale.
+Id = Text(collation="C")
+Instant = DateTime(timezone=True)
+
+catalog_head = Table(
+    "catalog_head",
+    metadata,
+    # One row. The publisher locks it, so revisions are handed out one at a time.
+    Column("id", Boolean, primary_key=True, server_default=text("true")),
+    Column("revision", BigInteger, nullable=False),
+    CheckConstraint("id", name="one_row"),
+)
+
+catalog_revisions = Table(
+    "catalog_revisions",
+    metadata,
+    Column("revision", BigInteger, primary_key=True, autoincrement=False),
+    Column("published_at", Instant, nullable=False),
+    # What made it: definition, list or model. It becomes the reason of the transitions it causes.
+    Column("cause", Text, nullable=False),
+    Column("keys", JSONB, nullable=False, server_default=text("'[]'")),
+)
+
+segments = Table(
+    "segments",
+    metadata,
+    Column("key", Id, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    # The definition as it was given, normalised; the wire's shape without key and status.
+    Column("definition", JSONB, nullable=False),
+    Column("summary", Text, nullable=False, server_default=text("''")),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    CheckConstraint("status in ('draft', 'active', 'archived')", name="status"),
+    CheckConstraint("kind in ('rule', 'model', 'list')", name="kind"),
+)
+
+segment_versions = Table(
+    "segment_versions",
+    metadata,
+    Column("key", Id, ForeignKey("segments.key", ondelete="CASCADE"), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("status", Text, nullable=False),
+    Column("definition", JSONB, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+list_members = Table(
+    "list_members",
+    metadata,
+    Column("segment_key", Id, ForeignKey("segments.key", ondelete="CASCADE"), primary_key=True),
+    Column("customer_id", Id, primary_key=True),
+    Index(None, "customer_id"),
+)
+
+traits = Table(
+    "traits",
+    metadata,
+    # Declared types and dimensions of traits.
+    Column("name", Id, primary_key=True),
+    Column("definition", JSONB, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+)
+
+customers = Table(
+    "customers",
+    metadata,
+    Column("customer_id", Id, primary_key=True),
+    Column("type", Text, nullable=False, server_default=text("'person'")),
+    Column("first_seen", Instant, nullable=False),
+    Column("last_seen", Instant, nullable=False),
+    Column("traits", JSONB, nullable=False, server_default=text("'{}'")),
+    # {path: [microseconds since the epoch, message id or null, source]}: latest wins.
+    Column("trait_times", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("sequence", BigInteger, nullable=False, server_default=text("0")),
+    # The catalog that last decided this customer, when, and when time alone could change it.
+    Column("catalog_revision", BigInteger, nullable=False, server_default=text("0")),
+    Column("decided_at", Instant),
+    Column("due_at", Instant),
+    Index(None, "due_at", postgresql_where=text("due_at is not null")),
+    Index(None, "catalog_revision", "customer_id"),
+)
+
+memberships = Table(
+    "memberships",
+    metadata,
+    Column(
+        "customer_id",
+        Id,
+        ForeignKey("customers.customer_id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("segment_key", Id, primary_key=True),
+    Column("since", Instant, nullable=False),
+    # The definition's version that let the customer in.
+    Column("version", Integer, nullable=False),
+    Index(None, "segment_key", "customer_id"),
+)
+
+transitions = Table(
+    "transitions",
+    metadata,
+    Column("customer_id", Id, primary_key=True),
+    Column("sequence", BigInteger, primary_key=True),
+    Column("segment_key", Id, primary_key=True),
+    Column("entered", Boolean, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("reason", JSONB, nullable=False),
+    Index(None, "segment_key", "at"),
+)
+
+trait_history = Table(
+    "trait_history",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("customer_id", Id, nullable=False),
+    Column("path", Text, nullable=False),
+    # null: the trait was removed.
+    Column("value", JSONB),
+    Column("at", Instant, nullable=False),
+    Column("message_id", Text),
+    Column("source", Text, nullable=False),
+    Index(None, "customer_id", "path", "at"),
+)
+
+models = Table(
+    "models",
+    metadata,
+    Column("name", Id, primary_key=True),
+    Column("version", Id, primary_key=True),
+    Column("status", Text, nullable=False),
+    # SHA-256 of the manifest, which holds the digests of the bundle's other files.
+    Column("digest", Text, nullable=False),
+    Column("manifest", JSONB, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("activated_at", Instant),
+    CheckConstraint("status in ('candidate', 'active', 'retired')", name="status"),
+    Index(
+        "models_one_active_idx", "name", unique=True, postgresql_where=text("status = 'active'")
+    ),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("status", Text, nullable=False, server_default=text("'queued'")),
+    Column("detail", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("done", BigInteger, nullable=False, server_default=text("0")),
+    Column("total", BigInteger),
+    Column("error", Text),
+    Column("created_at", Instant, nullable=False, server_default=func.now()),
+    Column("started_at", Instant),
+    Column("finished_at", Instant),
+    # A running job's process renews this; a lapsed lease lets another take over.
+    Column("leased_until", Instant),
+    CheckConstraint("status in ('queued', 'running', 'done', 'failed')", name="status"),
+)
+
+segment_metrics = Table(
+    "segment_metrics",
+    metadata,
+    # The latest snapshot of each segment.
+    Column(
+        "segment_key", Id, ForeignKey("segments.key", ondelete="CASCADE"), primary_key=True
+    ),
+    Column("as_of", Instant, nullable=False),
+    Column("metrics", JSONB, nullable=False),
+)
+
+workspace = Table(
+    "workspace",
+    metadata,
+    # Facts about this installation, such as whether the demo was loaded or removed.
+    Column("name", Text, primary_key=True),
+    Column("value", JSONB, nullable=False),
+    Column("updated_at", Instant, nullable=False, server_default=func.now()),
+)
