@@ -1,0 +1,103 @@
+"""The condition: a frozen boolean tree of rules over fields.
+
+A tree is made by `parsing` only, so that every operand in it is already resolved: folded,
+compiled, converted. Evaluators read it and never look at JSON again.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from service.core.operators import Operator
+from service.core.traits import ABSENT, Profile, TraitType
+
+
+class Source(StrEnum):
+    """Where a field's value comes from."""
+
+    TRAIT = "trait"
+    SEGMENT = "segment"
+    MODEL = "model"
+    CUSTOMER = "customer"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """What a rule reads: a trait by its dotted path, a segment, a model's output, a fact of the
+    customer record. `type` is the declared type, None where none is."""
+
+    name: str
+    source: Source
+    path: tuple[str, ...]
+    type: TraitType | None = None
+
+    def read(self, profile: Profile) -> Any:
+        """The raw value in a profile, or ABSENT (missing, or null)."""
+        value: Any = profile
+        for step in self.path:
+            if not isinstance(value, dict):
+                return ABSENT
+            value = value.get(step)
+            if value is None:
+                return ABSENT
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A comparison of a field with an operand, or with another field.
+
+    `kind` is the type both sides are read as; None where it depends on the value (an undeclared
+    field in `in`, or compared with another undeclared field). `operand` is resolved; `value` is
+    what the author wrote, for sentences. `missing` is the truth when the field is absent.
+    """
+
+    field: Field
+    operator: Operator
+    kind: TraitType | None
+    operand: Any
+    value: Any
+    other: Field | None = None
+    missing: bool | None = None
+    case_sensitive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """`and` or `or` over rules and groups, perhaps negated."""
+
+    combinator: str
+    rules: tuple["Rule | Group", ...]
+    negated: bool = False
+
+
+Condition = Rule | Group
+
+
+def rules_of(condition: Condition) -> Iterator[Rule]:
+    """Every rule of a tree, in order."""
+    stack: list[Condition] = [condition]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, Rule):
+            yield node
+        else:
+            stack.extend(reversed(node.rules))
+
+
+def references_of(condition: Condition) -> frozenset[str]:
+    """Keys of the segments that a tree refers to."""
+    return frozenset(
+        rule.field.path[0] for rule in rules_of(condition) if rule.field.source is Source.SEGMENT
+    )
+
+
+def models_of(condition: Condition) -> frozenset[str]:
+    """Names of the models whose outputs a tree reads."""
+    return frozenset(
+        rule.field.name.removeprefix("model:").rpartition(".")[0]
+        for rule in rules_of(condition)
+        for field in (rule.field, rule.other)
+        if field is not None and field.source is Source.MODEL
+    )

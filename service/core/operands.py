@@ -1,0 +1,272 @@
+"""What a rule compares with, resolved once: checked, folded, compiled, converted."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import tzinfo
+from enum import Enum
+from typing import Any, Final
+
+import re2
+
+from service.core import instants
+from service.core.conditions import Rule
+from service.core.instants import Span
+from service.core.operators import TIMES, Family, Operand, comparable, item_tokens, normal
+from service.core.traits import (
+    TraitType,
+    Uncoercible,
+    coerce,
+    compose,
+    describe,
+    is_number,
+    kind_of,
+    point,
+    read,
+    version_key,
+)
+
+PATTERN_LIMIT = 1_000
+PATTERN_MEMORY = 1 << 20  # bytes of a compiled pattern's program and its state cache
+
+
+class BadOperand(ValueError):
+    """An operand that can't be used: the path below `value`, a code and a sentence."""
+
+    def __init__(self, detail: str, *path: str | int, code: str = "bad_value") -> None:
+        super().__init__(detail)
+        self.path = path
+        self.code = code
+
+
+class _Mark(Enum):
+    INCOMPARABLE = "incomparable"
+
+
+INCOMPARABLE: Final = _Mark.INCOMPARABLE
+
+
+def common_kind(left: TraitType | None, right: TraitType | None) -> Any:
+    """The type under which two fields compare: None when neither is declared."""
+    if left is None or right is None or left is right:
+        return left or right
+    if {left, right} == {TraitType.NUMBER, TraitType.MONEY}:
+        return TraitType.MONEY
+    if {left, right} == TIMES:
+        return TraitType.INSTANT
+    return INCOMPARABLE
+
+
+def resolve(rule: Rule, zone: tzinfo) -> Rule:
+    """The rule with its operand resolved from `value`. Raises BadOperand."""
+    resolver = _RESOLVERS[rule.operator.operand]
+    return resolver(rule, zone)
+
+
+def _none(rule: Rule, zone: tzinfo) -> Rule:
+    return replace(rule, value=None)
+
+
+def _scalar(rule: Rule, zone: tzinfo) -> Rule:
+    if rule.value is None:
+        raise BadOperand('null is no value; ask with "null" or "notNull"')
+    if rule.operator.family is Family.ORDER:
+        kind = _order_kind(rule, rule.value)
+        return replace(rule, kind=kind, operand=_ordered(kind, rule, rule.value, zone))
+    return replace(rule, operand=(_pair(rule, rule.value, zone),))
+
+
+def _pair(rule: Rule, value: Any, zone: tzinfo, *path: int) -> tuple[TraitType, Any]:
+    """One operand of equality as (kind, comparable value)."""
+    if value is None:
+        raise BadOperand('null is no value; ask with "null" or "notNull"', *path)
+    kind = rule.field.type or kind_of(value)
+    if kind is None:
+        raise BadOperand(f"{describe(value)} can't be compared with", *path)
+    if kind in TIMES:
+        return kind, _span(rule, value, zone, *path)
+    typed = _typed(kind, value, zone, *path)
+    return kind, comparable(kind, typed, rule.case_sensitive)
+
+
+def _typed(kind: TraitType, value: Any, zone: tzinfo, *path: int) -> Any:
+    try:
+        return read(kind, coerce(kind, value, zone), zone)
+    except Uncoercible as fault:
+        raise BadOperand(str(fault), *path, code="type") from fault
+
+
+def _span(rule: Rule, value: Any, zone: tzinfo, *path: int) -> Span:
+    day = instants.parse_day(value) if isinstance(value, str) else None
+    if day is not None:
+        if rule.field.type not in TIMES:
+            raise BadOperand(
+                f"a whole day needs a declared type: declare {rule.field.name} as an instant or "
+                "a date, or write an instant such as 2026-11-20T00:00:00Z",
+                *path,
+                code="type",
+            )
+        return Span(instants.start_of_day(day, zone), instants.end_of_day(day, zone))
+    instant = instants.parse_instant(value, zone) if isinstance(value, str) else None
+    if instant is None:
+        raise BadOperand(f"expected an RFC 3339 instant, got {describe(value)}", *path, code="type")
+    return Span(instant, instant + 1)
+
+
+def _order_kind(rule: Rule, value: Any, *path: int) -> TraitType:
+    if rule.field.type is not None:
+        return rule.field.type
+    kind = kind_of(value)
+    if kind is TraitType.NUMBER:
+        return TraitType.NUMBER
+    if kind is TraitType.STRING:
+        return TraitType.INSTANT
+    raise BadOperand(
+        f'"{rule.operator.name}" compares numbers and instants, not {describe(value)}',
+        *path,
+        code="type",
+    )
+
+
+def _ordered(kind: TraitType, rule: Rule, value: Any, zone: tzinfo, *path: int) -> Any:
+    if kind in TIMES:
+        return _span(rule, value, zone, *path)
+    return _typed(kind, value, zone, *path)
+
+
+def _list(rule: Rule, zone: tzinfo) -> Rule:
+    values = rule.value
+    if not isinstance(values, list):
+        raise BadOperand(f"expected a list of values, got {describe(values)}", code="type")
+    if not values:
+        raise BadOperand("an empty list can never be met", code="empty")
+    if rule.operator.family is Family.ITEMS:
+        return replace(rule, kind=TraitType.LIST, operand=_tokens(rule, values))
+    pairs = [_pair(rule, value, zone, index) for index, value in enumerate(values)]
+    return replace(rule, operand=tuple(dict.fromkeys(pairs)))
+
+
+def _tokens(rule: Rule, values: list[Any]) -> frozenset[Any]:
+    for index, value in enumerate(values):
+        if not isinstance(value, str) and not is_number(value):
+            raise BadOperand(
+                f"lists hold texts and numbers, not {describe(value)}", index, code="type"
+            )
+    return item_tokens(values, rule.case_sensitive)
+
+
+def _between(rule: Rule, zone: tzinfo) -> Rule:
+    values = rule.value
+    if not isinstance(values, list) or len(values) != 2:
+        raise BadOperand("expected two values, [lowest, highest]", code="type")
+    kind = _order_kind(rule, values[0], 0)
+    low = _ordered(kind, rule, values[0], zone, 0)
+    if rule.field.type is None and _order_kind(rule, values[1], 1) is not kind:
+        raise BadOperand("both ends must be of one type", 1, code="type")
+    high = _ordered(kind, rule, values[1], zone, 1)
+    if low > high:
+        raise BadOperand("the lowest value comes first: nothing lies between these", code="empty")
+    return replace(rule, kind=kind, operand=(low, high))
+
+
+def _text(rule: Rule, zone: tzinfo) -> Rule:
+    if not isinstance(rule.value, str):
+        raise BadOperand(f"expected a text, got {describe(rule.value)}", code="type")
+    if not rule.value:
+        raise BadOperand("every text contains the empty text", code="empty")
+    operand = normal(rule.value, rule.case_sensitive)
+    return replace(rule, kind=TraitType.STRING, operand=operand)
+
+
+def compile_pattern(text: str, case_sensitive: bool) -> Any:
+    """A pattern in RE2 with bounded memory. Raises BadOperand."""
+    options = re2.Options()
+    options.max_mem = PATTERN_MEMORY
+    options.log_errors = False
+    options.case_sensitive = case_sensitive
+    try:
+        return re2.compile(compose(text), options)
+    except re2.error as fault:
+        reason = fault.args[0].decode() if isinstance(fault.args[0], bytes) else str(fault)
+        raise BadOperand(f"not a pattern of RE2: {reason}", code="bad_pattern") from fault
+
+
+def _pattern(rule: Rule, zone: tzinfo) -> Rule:
+    if not isinstance(rule.value, str) or not rule.value:
+        raise BadOperand("expected a pattern as a text", code="type")
+    if len(rule.value) > PATTERN_LIMIT:
+        raise BadOperand(f"a pattern holds {PATTERN_LIMIT:,} characters at most", code="too_long")
+    pattern = compile_pattern(rule.value, rule.case_sensitive)
+    return replace(rule, kind=TraitType.STRING, operand=pattern)
+
+
+def _duration(rule: Rule, zone: tzinfo) -> Rule:
+    text = rule.value
+    duration = instants.parse_duration(text) if isinstance(text, str) else None
+    if duration is None:
+        hint = "; write min for minutes or mo for months" if _bare_minutes(text) else ""
+        raise BadOperand(
+            f"expected a duration such as 45min, 12h, 30d, 2w, 6mo or 1y, got "
+            f"{describe(text)}{hint}",
+            code="bad_duration",
+        )
+    return replace(rule, kind=rule.field.type or TraitType.INSTANT, operand=duration)
+
+
+def _bare_minutes(text: Any) -> bool:
+    return isinstance(text, str) and text.endswith("m") and text[:-1].isdigit()
+
+
+def _version(rule: Rule, zone: tzinfo) -> Rule:
+    key = version_key(rule.value) if isinstance(rule.value, str) else None
+    if key is None:
+        raise BadOperand(
+            f"expected a version such as 2.10.1, got {describe(rule.value)}", code="type"
+        )
+    return replace(rule, kind=TraitType.VERSION, operand=key)
+
+
+def _distance(rule: Rule, zone: tzinfo) -> Rule:
+    value = rule.value
+    if not isinstance(value, dict):
+        raise BadOperand('expected {"lat":, "lon":, "km":}', code="type")
+    _only(value, {"lat", "lon", "km"})
+    centre = point(value)
+    if centre is None:
+        raise BadOperand("lat lies between -90 and 90, lon between -180 and 180", code="type")
+    km = value.get("km")
+    if not is_number(km) or km <= 0:
+        raise BadOperand("km must be a positive number", "km", code="type")
+    return replace(rule, kind=TraitType.POINT, operand=(centre, float(km)))
+
+
+def _sample(rule: Rule, zone: tzinfo) -> Rule:
+    value = rule.value
+    if not isinstance(value, dict):
+        raise BadOperand('expected {"percent": 10, "salt": "x"}', code="type")
+    _only(value, {"percent", "salt"})
+    percent, salt = value.get("percent"), value.get("salt", "")
+    if not is_number(percent) or not 0 < percent <= 100:
+        raise BadOperand("percent is a number above 0, at most 100", "percent", code="type")
+    if not isinstance(salt, str) or len(salt) > 64:
+        raise BadOperand("salt is a text of 64 characters at most", "salt", code="type")
+    return replace(rule, kind=TraitType.STRING, operand=(float(percent), salt))
+
+
+def _only(value: dict[str, Any], known: set[str]) -> None:
+    for name in value:
+        if name not in known:
+            raise BadOperand(f'"{name}" is not understood here', name, code="unknown_property")
+
+
+_RESOLVERS: dict[Operand, Callable[[Rule, tzinfo], Rule]] = {
+    Operand.NONE: _none,
+    Operand.SCALAR: _scalar,
+    Operand.LIST: _list,
+    Operand.PAIR: _between,
+    Operand.TEXT: _text,
+    Operand.PATTERN: _pattern,
+    Operand.DURATION: _duration,
+    Operand.VERSION: _version,
+    Operand.DISTANCE: _distance,
+    Operand.SAMPLE: _sample,
+}
