@@ -142,12 +142,13 @@ class Journey:
 
 
 def _cents(dollars: Any) -> Ints:
-    return np.rint(dollars.to_numpy() * 100).astype(np.int64)
+    cents: Ints = np.rint(dollars.to_numpy() * 100).astype(np.int64)
+    return cents
 
 
 def counts(index: Ints, size: int) -> Ints:
     """How often each of `0..size-1` occurs."""
-    return np.bincount(index, minlength=size).astype(np.int64, copy=False)
+    return np.bincount(index, minlength=size)
 
 
 def sums(index: Ints, values: Ints, size: int) -> Ints:
@@ -158,7 +159,7 @@ def sums(index: Ints, values: Ints, size: int) -> Ints:
 
 def smaller(values: Ints) -> Ints:
     """For each value, how many of all are strictly smaller."""
-    return np.searchsorted(np.sort(values), values, side="left").astype(np.int64, copy=False)
+    return np.searchsorted(np.sort(values), values, side="left").astype(np.int64)
 
 
 def ratio(part: Ints, whole: Ints) -> Any:
