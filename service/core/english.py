@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from service.core.comparisons import TIMES
 from service.core.conditions import Condition, Field, Group, Rule, Source
 from service.core.instants import Duration
-from service.core.operators import TIMES, Operand
+from service.core.operators import Operand
 from service.core.traits import TraitType
 
 _TIME_WORDS = {

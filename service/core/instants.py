@@ -170,11 +170,11 @@ def parse_duration(text: str) -> Duration | None:
 def shift(instant: int, duration: Duration, zone: tzinfo, sign: int) -> int:
     """The instant one duration later (sign 1) or earlier (sign -1).
 
-    Months keep the wall clock in `zone` and clamp the day (31 March - 1 month = 28 February).
-    The result is clamped to years 1-9999.
+    Months keep the wall clock in `zone` and clamp the day (31 March - 1 month = 28 February);
+    a result in months is clamped to years 1-9999.
     """
     if not duration.months:
-        return min(max(instant + sign * duration.micros, FIRST), LAST)
+        return instant + sign * duration.micros
     try:
         local = to_datetime(instant).astimezone(zone)
     except OverflowError:

@@ -5,9 +5,10 @@ Three-valued (Kleene) logic. Everything faster is compared with this, so it stay
 
 from collections.abc import Callable
 
+from service.core.comparisons import Truth, negate
 from service.core.conditions import Condition, Rule, Source
 from service.core.instants import Moment
-from service.core.operators import OPERATORS, Truth, negate
+from service.core.operators import OPERATORS
 from service.core.traits import ABSENT, Profile
 
 # The truth of a segment by its key: True, False, or None for a list that can't be read.
@@ -60,5 +61,3 @@ def absent_truth(rule: Rule) -> Truth:
     if rule.operator is OPERATORS["notNull"]:
         return False
     return rule.missing
-
-

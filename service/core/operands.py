@@ -9,9 +9,10 @@ from typing import Any, Final
 import re2
 
 from service.core import instants
+from service.core.comparisons import TIMES, comparable, item_tokens, normal
 from service.core.conditions import Rule
 from service.core.instants import Span
-from service.core.operators import TIMES, Family, Operand, comparable, item_tokens, normal
+from service.core.operators import Family, Operand
 from service.core.traits import (
     TraitType,
     Uncoercible,

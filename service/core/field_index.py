@@ -1,0 +1,393 @@
+"""The index of one field: which clauses each value of it rules out.
+
+Constraints are gathered literal by literal, then frozen into lanes. A value is looked up once in
+the lanes of its own type; the lanes of other types answer with all their clauses, because a
+comparison with a value of another type is unknown.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import datetime, tzinfo
+from typing import Any
+
+from service.core.bits import bits_of
+from service.core.comparisons import TIMES, Interval, item_tokens
+from service.core.conditions import Field, Rule
+from service.core.horizons import looks_at_time, next_change
+from service.core.instants import Duration, Moment
+from service.core.interpreting import absent_truth
+from service.core.lanes import ItemLane, LineLane, TestLane, TokenLane, complement, intersect
+from service.core.operators import OPERATORS, Family
+from service.core.traits import ABSENT, WRONG_TYPE, TraitType, compose, fold, is_number, read
+
+MEMO_BYTES = 4_000_000
+LONG_TEXT = 256
+MANY_NEEDS = 4
+
+_LINES = frozenset({TraitType.NUMBER, TraitType.MONEY, TraitType.VERSION, *TIMES})
+_NOTHING: frozenset[Any] = frozenset()
+
+Tokens = tuple[frozenset[Any] | None, frozenset[Any]]
+
+
+def rule_identity(rule: Rule) -> tuple[Any, ...]:
+    """What makes two rules ask the same question."""
+    other = rule.other.name if rule.other else None
+    return (
+        rule.field.name,
+        rule.operator.name,
+        repr(rule.value),
+        other,
+        rule.missing,
+        rule.case_sensitive,
+    )
+
+
+def _kind_of_operand(rule: Rule) -> TraitType | None:
+    """The one type of an equality's operands, None where they are of several."""
+    kinds = {kind for kind, _ in rule.operand}
+    return kinds.pop() if len(kinds) == 1 else None
+
+
+def _equality_intervals(kind: TraitType, values: list[Any]) -> list[Interval]:
+    if kind in TIMES:
+        merged: list[Interval] = []
+        for span in sorted(values):
+            low, high = (span.start, 0), (span.end, 0)
+            if merged and merged[-1][1] is not None and low <= merged[-1][1]:
+                merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
+            else:
+                merged.append((low, high))
+        return merged
+    return [((value, 0), (value, 1)) for value in sorted(set(values))]
+
+
+class Question:
+    """A rule that only evaluation can answer, with the clauses out by its truth."""
+
+    __slots__ = ("outs", "rule", "timed")
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+        self.timed = looks_at_time(rule)
+        self.outs: dict[bool | None, list[int]] = {True: [], False: [], None: []}
+
+    def add(self, clause: int, wanted: bool) -> None:
+        """Take in a literal: the clause is out unless the rule's truth is `wanted`."""
+        for truth, clauses in self.outs.items():
+            if truth is not wanted:
+                clauses.append(clause)
+
+    def frozen(self) -> tuple[Rule, dict[bool | None, int]]:
+        """The rule, and for each truth the bitset of clauses out."""
+        return self.rule, {truth: bits_of(clauses) for truth, clauses in self.outs.items()}
+
+
+class FieldIndexBuilder:
+    """Gathers the literals of one field."""
+
+    def __init__(self, field: Field, zone: tzinfo) -> None:
+        self.field = field
+        self.zone = zone
+        self.absent_out: list[int] = []
+        self.present_out: list[int] = []
+        self.lines: dict[TraitType, dict[int, list[Interval]]] = defaultdict(dict)
+        self.ages: dict[int, list[Interval]] = {}
+        self.folded: dict[int, Tokens] = {}
+        self.exact: dict[int, Tokens] = {}
+        self.booleans: dict[int, Tokens] = {}
+        self.texts: dict[tuple[Any, ...], tuple[Rule, list[int], list[int]]] = {}
+        self.needs: dict[int, list[frozenset[Any]]] = {}
+        self.unwanted: dict[int, frozenset[Any]] = {}
+        self.questions: dict[tuple[Any, ...], Question] = {}
+
+    def add(self, clause: int, rule: Rule, wanted: bool) -> None:
+        """Take in one literal of a clause: the rule must be true, or false."""
+        if absent_truth(rule) is not wanted:
+            self.absent_out.append(clause)
+        if rule.operator.family is Family.PRESENCE:
+            if (rule.operator.negates is not None) is not wanted:
+                self.present_out.append(clause)
+            return
+        if not self._indexed(clause, rule, wanted):
+            question = self.questions.setdefault(rule_identity(rule), Question(rule))
+            question.add(clause, wanted)
+
+    def _indexed(self, clause: int, rule: Rule, wanted: bool) -> bool:
+        """Whether a lane takes the literal; what no lane takes becomes a question."""
+        positive = rule if rule.operator.negates is None else None
+        wanted = wanted if positive else not wanted
+        base = rule.operator if positive else OPERATORS[str(rule.operator.negates)]
+        match rule.operator.family:
+            case Family.EQUALITY:
+                return self._equality(clause, rule, wanted)
+            case Family.ORDER:
+                assert base.interval is not None  # noqa: S101 - every order operator has one
+                assert rule.kind is not None  # noqa: S101
+                self._line(clause, rule.kind, [base.interval(rule.operand)], wanted)
+                return True
+            case Family.AGE:
+                duration: Duration = rule.operand
+                if duration.months or base.interval is None:
+                    return False
+                self._intervals(self.ages, clause, [base.interval(duration)], wanted)
+                return True
+            case Family.TEXT:
+                _, out_if_true, out_if_false = self.texts.setdefault(
+                    rule_identity(rule), (rule, [], [])
+                )
+                asked = wanted if positive else not wanted
+                (out_if_false if asked else out_if_true).append(clause)
+                return True
+            case Family.ITEMS:
+                return self._items(clause, rule, wanted, every=base.every)
+        return False
+
+    def _equality(self, clause: int, rule: Rule, wanted: bool) -> bool:
+        kind = _kind_of_operand(rule)
+        values = [value for _, value in rule.operand]
+        if kind in _LINES:
+            assert kind is not None  # noqa: S101
+            self._line(clause, kind, _equality_intervals(kind, values), wanted)
+        elif kind is TraitType.STRING:
+            table = self.exact if rule.case_sensitive else self.folded
+            self._tokens(table, clause, frozenset(values), wanted)
+        elif kind is TraitType.BOOLEAN:
+            self._tokens(self.booleans, clause, frozenset(values), wanted)
+        else:
+            return False
+        return True
+
+    def _line(self, clause: int, kind: TraitType, holds: list[Interval], wanted: bool) -> None:
+        line = TraitType.INSTANT if kind in TIMES else kind
+        self._intervals(self.lines[line], clause, holds, wanted)
+
+    @staticmethod
+    def _intervals(
+        table: dict[int, list[Interval]], clause: int, holds: list[Interval], wanted: bool
+    ) -> None:
+        intervals = holds if wanted else complement(holds)
+        known = table.get(clause)
+        table[clause] = intervals if known is None else intersect(known, intervals)
+
+    @staticmethod
+    def _tokens(
+        table: dict[int, Tokens], clause: int, tokens: frozenset[Any], wanted: bool
+    ) -> None:
+        allowed, forbidden = table.get(clause, (None, _NOTHING))
+        if wanted:
+            table[clause] = (tokens if allowed is None else allowed & tokens, forbidden)
+        else:
+            table[clause] = (allowed, forbidden | tokens)
+
+    def _items(self, clause: int, rule: Rule, wanted: bool, *, every: bool) -> bool:
+        if rule.case_sensitive or (every and not wanted):
+            return False
+        tokens: frozenset[Any] = rule.operand
+        if wanted:
+            needs = [frozenset({token}) for token in tokens] if every else [tokens]
+            known = self.needs.get(clause, [])
+            if len(known) + len(needs) > MANY_NEEDS:
+                return False
+            self.needs[clause] = known + needs
+        else:
+            self.unwanted[clause] = self.unwanted.get(clause, _NOTHING) | tokens
+        return True
+
+    def build(self, size: int) -> "FieldIndex":
+        """The frozen index; `size` is the number of clauses, to bound the memo."""
+        return FieldIndex(self, size)
+
+
+class FieldIndex:
+    """One field's lanes, frozen. `static` answers for what time does not touch, `timed` for the
+    rest; together they are the clauses that a present value rules out. `absent` answers for a
+    field without a value."""
+
+    def __init__(self, source: FieldIndexBuilder, size: int) -> None:
+        self.field = source.field
+        self.zone = source.zone
+        self.absent = bits_of(source.absent_out)
+        present = bits_of(source.present_out)
+        self.numbers = self._line(source, TraitType.NUMBER)
+        self.money = self._line(source, TraitType.MONEY)
+        self.times = self._line(source, TraitType.INSTANT)
+        self.versions = self._line(source, TraitType.VERSION)
+        self.folded = TokenLane(source.folded) if source.folded else None
+        self.exact = TokenLane(source.exact) if source.exact else None
+        self.booleans = TokenLane(source.booleans) if source.booleans else None
+        self.texts = self._text_lane(source) if source.texts else None
+        self.items = ItemLane(source.needs, source.unwanted) if self._has_items(source) else None
+        self.ages = LineLane(source.ages) if source.ages else None
+        questions = list(source.questions.values())
+        self.questions = [q.frozen() for q in questions if not q.timed]
+        self.timed_questions = [q.frozen() for q in questions if q.timed]
+        self.is_timed = self.ages is not None or bool(self.timed_questions)
+        # What a value of each type rules out in the lanes of other types.
+        self.beside_text = present | self._wrong("numbers", "money", "booleans", "items")
+        self.beside_number = present | self._wrong_texts() | self._wrong("booleans", "items")
+        self.beside_boolean = (
+            present | self._wrong_texts() | self._wrong("numbers", "money", "items")
+        )
+        self.beside_list = (
+            present | self._wrong_texts() | self._wrong("numbers", "money", "booleans")
+        )
+        self.beside_time = present | self._wrong(
+            "numbers", "money", "booleans", "items", "folded", "exact", "texts", "versions"
+        )
+        self.memo: dict[str, int] = {}
+        self.memo_limit = max(256, MEMO_BYTES // (size // 8 + 150))
+        # A field of nothing but instants or versions has as many values as customers.
+        self.memoised = any((self.folded, self.exact, self.texts, self.questions))
+        self.lookup = self._number_lookup() if self._only_numbers(present) else self.static
+
+    @staticmethod
+    def _line(source: FieldIndexBuilder, kind: TraitType) -> LineLane | None:
+        return LineLane(source.lines[kind]) if source.lines.get(kind) else None
+
+    @staticmethod
+    def _has_items(source: FieldIndexBuilder) -> bool:
+        return bool(source.needs or source.unwanted)
+
+    @staticmethod
+    def _text_lane(source: FieldIndexBuilder) -> TestLane:
+        moment = Moment(0, source.zone)  # text tests do not look at it
+
+        def predicate(rule: Rule) -> Callable[[str], bool]:
+            test, operand = rule.operator.test, rule.operand
+            return lambda text: test(text, operand, rule, moment) is True
+
+        return TestLane(
+            (predicate(rule), bits_of(out_if_true), bits_of(out_if_false))
+            for rule, out_if_true, out_if_false in source.texts.values()
+        )
+
+    def _wrong(self, *lanes: str) -> int:
+        bits = 0
+        for name in lanes:
+            lane = getattr(self, name)
+            if lane is not None:
+                bits |= lane.wrong
+        return bits
+
+    def _wrong_texts(self) -> int:
+        return self._wrong("folded", "exact", "texts", "times", "versions")
+
+    def _only_numbers(self, present: int) -> bool:
+        others = (self.money, self.times, self.versions, self.folded, self.exact, self.booleans,
+                  self.texts, self.items)  # fmt: skip
+        return self.numbers is not None and not any(others) and not present and not self.questions
+
+    def _number_lookup(self) -> Callable[[Any], int]:
+        """The commonest field there is, numbers alone, without the detours."""
+        lane = self.numbers
+        assert lane is not None  # noqa: S101
+        out, wrong = lane.out, lane.wrong
+
+        def lookup(value: Any) -> int:
+            return out(value) if is_number(value) else wrong
+
+        return lookup
+
+    def static(self, value: Any) -> int:
+        """The clauses that a present value rules out whatever the time."""
+        kind = type(value)
+        if kind is str:
+            if not self.memoised:
+                return self._text(value)
+            known = self.memo.get(value)
+            if known is not None:
+                return known
+            bits = self._text(value)
+            if len(value) <= LONG_TEXT:
+                if len(self.memo) >= self.memo_limit:
+                    self.memo.clear()
+                self.memo[value] = bits
+            return bits
+        if is_number(value):
+            bits = self.beside_number
+            if self.numbers is not None:
+                bits |= self.numbers.out(value)
+            if self.money is not None:
+                amount = read(TraitType.MONEY, value, self.zone)
+                wrong = amount is WRONG_TYPE
+                bits |= self.money.wrong if wrong else self.money.out(amount)
+        elif kind is bool:
+            bits = self.beside_boolean
+            if self.booleans is not None:
+                bits |= self.booleans.out(value)
+        elif kind is list:
+            bits = self.beside_list
+            if self.items is not None:
+                bits |= self.items.out(item_tokens(value, case_sensitive=False))
+        elif isinstance(value, datetime):
+            bits = self.beside_time
+            if self.times is not None:
+                bits |= self.times.out(read(TraitType.INSTANT, value, self.zone))
+        else:
+            bits = self.beside_list | self._wrong("items")
+        return bits | self._ask(self.questions, value, 0) if self.questions else bits
+
+    def _text(self, value: str) -> int:
+        bits = self.beside_text
+        if self.folded is not None:
+            bits |= self.folded.out(fold(value))
+        if self.exact is not None:
+            bits |= self.exact.out(compose(value))
+        if self.texts is not None:
+            bits |= self.texts.out(value)
+        if self.times is not None:
+            instant = read(TraitType.INSTANT, value, self.zone)
+            bits |= self.times.wrong if instant is WRONG_TYPE else self.times.out(instant)
+        if self.versions is not None:
+            key = read(TraitType.VERSION, value, self.zone)
+            bits |= self.versions.wrong if key is WRONG_TYPE else self.versions.out(key)
+        return bits | self._ask(self.questions, value, 0) if self.questions else bits
+
+    def _ask(
+        self, questions: list[tuple[Rule, dict[bool | None, int]]], value: Any, now: int
+    ) -> int:
+        moment = Moment(now, self.zone)
+        bits = 0
+        for rule, outs in questions:
+            bits |= outs[rule.operator.test(value, rule.operand, rule, moment)]
+        return bits
+
+    def clock(self, value: Any) -> "Clock | None":
+        """What of this field moves with time for a value; None for nothing."""
+        return Clock(self, value) if self.is_timed and value is not ABSENT else None
+
+
+class Clock:
+    """One value of a time-bound field: what it rules out at an instant, and until when."""
+
+    __slots__ = ("index", "instant", "value")
+
+    def __init__(self, index: FieldIndex, value: Any) -> None:
+        self.index = index
+        self.value = value
+        self.instant = read(TraitType.INSTANT, value, index.zone)
+
+    def out(self, now: int) -> int:
+        """The clauses that the value rules out at `now`."""
+        index = self.index
+        bits = 0
+        if index.ages is not None:
+            wrong = self.instant is WRONG_TYPE
+            bits = index.ages.wrong if wrong else index.ages.out(now - self.instant)
+        if index.timed_questions:
+            bits |= index._ask(index.timed_questions, self.value, now)
+        return bits
+
+    def next_change(self, now: int) -> int | None:
+        """A lower bound of the next instant at which `out` could differ; None for never."""
+        index = self.index
+        soonest: int | None = None
+        if index.ages is not None and self.instant is not WRONG_TYPE:
+            age = index.ages.next_cut(now - self.instant)
+            soonest = None if age is None else self.instant + age
+        for rule, _ in index.timed_questions:
+            change = next_change(rule, self.value, Moment(now, index.zone))
+            if change is not None and (soonest is None or change < soonest):
+                soonest = change
+        return soonest

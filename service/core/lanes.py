@@ -1,0 +1,204 @@
+"""Lanes: for one field and one type of value, which clauses a value rules out.
+
+A lane turns a value into an integer whose set bits are the clauses that the value does not
+satisfy. `wrong` is the answer for a value of another type: every literal is unknown then, so every
+clause of the lane is out.
+"""
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from service.core.bits import bits_of
+from service.core.comparisons import Cut, Interval
+
+
+def complement(intervals: Sequence[Interval]) -> list[Interval]:
+    """What sorted, disjoint intervals leave out."""
+    gaps: list[Interval] = []
+    begin: Cut | None = None
+    for low, high in intervals:
+        if low is not None and (begin is None or begin < low):
+            gaps.append((begin, low))
+        if high is None:
+            return gaps
+        begin = high
+    gaps.append((begin, None))
+    return gaps
+
+
+def intersect(left: Sequence[Interval], right: Sequence[Interval]) -> list[Interval]:
+    """What two sorted, disjoint sets of intervals share."""
+    shared: list[Interval] = []
+    i = j = 0
+    while i < len(left) and j < len(right):
+        low = _later(left[i][0], right[j][0])
+        high = _earlier(left[i][1], right[j][1])
+        if low is None or high is None or low < high:
+            shared.append((low, high))
+        if high == left[i][1]:
+            i += 1
+        else:
+            j += 1
+    return shared
+
+
+def _later(a: Cut | None, b: Cut | None) -> Cut | None:
+    if a is None or b is None:
+        return a if b is None else b
+    return max(a, b)
+
+
+def _earlier(a: Cut | None, b: Cut | None) -> Cut | None:
+    if a is None or b is None:
+        return a if b is None else b
+    return min(a, b)
+
+
+class LineLane:
+    """Values on an ordered line, cut where some clause's answer changes.
+
+    `cuts` are the distinct values; `between[i]` answers strictly between cuts i-1 and i,
+    `at[i]` exactly at cut i.
+    """
+
+    def __init__(self, constraints: dict[int, list[Interval]], also: int = 0) -> None:
+        """`constraints`: for each clause the intervals in which it holds; `also`: bits that are
+        out for every value of this type."""
+        self.wrong = bits_of(constraints)
+        flips: dict[Cut, list[int]] = defaultdict(list)
+        out_at_start = set(constraints)
+        for clause, intervals in constraints.items():
+            for low, high in intervals:
+                if low is None:
+                    out_at_start.discard(clause)
+                else:
+                    flips[low].append(clause)
+                if high is not None:
+                    flips[high].append(clause)
+        self.cuts = sorted({value for value, _ in flips})
+        current = bits_of(out_at_start) | also
+        self.between = [current]
+        self.at = []
+        for value in self.cuts:
+            current ^= self._toggles(flips.get((value, 0)), also)
+            self.at.append(current)
+            current ^= self._toggles(flips.get((value, 1)), also)
+            self.between.append(current)
+
+    @staticmethod
+    def _toggles(clauses: list[int] | None, also: int) -> int:
+        if not clauses:
+            return 0
+        # A clause that ends one interval where it begins the next flips twice: not at all.
+        bits = 0
+        for clause in clauses:
+            bits ^= 1 << clause
+        return bits & ~also
+
+    def out(self, value: Any) -> int:
+        """The clauses that a value of this line rules out."""
+        cuts = self.cuts
+        index = bisect_left(cuts, value)
+        if index < len(cuts) and cuts[index] == value:
+            return self.at[index]
+        return self.between[index]
+
+    def next_cut(self, value: Any) -> Any:
+        """The lowest cut above a value, None past the last."""
+        cuts = self.cuts
+        index = bisect_left(cuts, value)
+        if index < len(cuts) and cuts[index] == value:
+            index += 1
+        return cuts[index] if index < len(cuts) else None
+
+
+class TokenLane:
+    """Values compared for equality: a table by token, and an answer for all other tokens."""
+
+    def __init__(
+        self, constraints: dict[int, tuple[frozenset[Any] | None, frozenset[Any]]]
+    ) -> None:
+        """`constraints`: for each clause the only tokens it allows (None: any) and those it
+        forbids."""
+        self.wrong = bits_of(constraints)
+        self.other = bits_of(
+            clause for clause, (allowed, _) in constraints.items() if allowed is not None
+        )
+        flips: dict[Any, list[int]] = defaultdict(list)
+        for clause, (allowed, forbidden) in constraints.items():
+            for token in forbidden if allowed is None else allowed - forbidden:
+                flips[token].append(clause)
+        self.flips = dict(flips)
+
+    def out(self, token: Any) -> int:
+        """The clauses that a token rules out."""
+        flips = self.flips.get(token)
+        return self.other if flips is None else self.other ^ bits_of(flips)
+
+
+class TestLane:
+    """Predicates that only evaluation can answer: each distinct one is asked once a value."""
+
+    __test__ = False  # not a test case, whatever its name suggests to pytest
+
+    def __init__(self, tests: Iterable[tuple[Callable[[Any], bool], int, int]]) -> None:
+        """`tests`: (predicate, the clauses out where it is true, those out where it is false)."""
+        self.tests = list(tests)
+        self.wrong = 0
+        for _, out_if_true, out_if_false in self.tests:
+            self.wrong |= out_if_true | out_if_false
+
+    def out(self, value: Any) -> int:
+        """The clauses that a value rules out."""
+        bits = 0
+        for predicate, out_if_true, out_if_false in self.tests:
+            bits |= out_if_true if predicate(value) else out_if_false
+        return bits
+
+
+class ItemLane:
+    """Lists: what clauses need among the items, and what they must not find there.
+
+    A clause may need several things; its k-th need stands in plane k, so that finding one need
+    does not count for another.
+    """
+
+    def __init__(
+        self, needs: dict[int, list[frozenset[Any]]], forbidden: dict[int, frozenset[Any]]
+    ) -> None:
+        """`needs`: for each clause sets of tokens, one of each must be there; `forbidden`: for
+        each clause tokens none of which may be."""
+        self.wrong = bits_of({*needs, *forbidden})
+        planes: list[tuple[list[int], dict[Any, list[int]]]] = []
+        for clause, sets in needs.items():
+            for index, tokens in enumerate(sets):
+                if index == len(planes):
+                    planes.append(([], defaultdict(list)))
+                planes[index][0].append(clause)
+                for token in tokens:
+                    planes[index][1][token].append(clause)
+        self.planes = [
+            (bits_of(clauses), {token: bits_of(found) for token, found in table.items()})
+            for clauses, table in planes
+        ]
+        unwanted: dict[Any, list[int]] = defaultdict(list)
+        for clause, tokens in forbidden.items():
+            for token in tokens:
+                unwanted[token].append(clause)
+        self.forbidden = {token: bits_of(clauses) for token, clauses in unwanted.items()}
+
+    def out(self, tokens: Iterable[Any]) -> int:
+        """The clauses that a list's items rule out."""
+        items = list(tokens)
+        bits = 0
+        forbidden = self.forbidden
+        for token in items:
+            bits |= forbidden.get(token, 0)
+        for everyone, table in self.planes:
+            lacking = everyone
+            for token in items:
+                lacking &= ~table.get(token, 0)
+            bits |= lacking
+        return bits

@@ -1,0 +1,308 @@
+"""The index: which of many segments one profile is in.
+
+Every condition becomes clauses (see `normalising`). For each field and value the clauses that the
+value rules out are one integer; matching ORs one such integer a field, complements, and folds each
+segment's clauses together. Fields that no condition reads cost nothing.
+
+Segments that refer to others are matched after them, level by level; schemes are settled as soon
+as all their segments are known.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from datetime import tzinfo
+
+from service.core.bits import bits_of
+from service.core.comparisons import Truth
+from service.core.conditions import Condition, Field, Group, Rule, Source, rules_of
+from service.core.field_index import Clock, FieldIndexBuilder, Question, rule_identity
+from service.core.horizons import looks_at_time, next_change
+from service.core.instants import Moment
+from service.core.interpreting import rule_truth
+from service.core.normalising import CLAUSE_LIMIT, clauses_of
+from service.core.traits import ABSENT, Profile
+
+# Keys of the lists a customer is on; None: they can't be read, so list rules are unknown.
+Lists = Set[str] | None
+NO_LISTS: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """An exclusive segmentation: of its segments that are true, the first one stands."""
+
+    key: str
+    mask: int
+    by_priority: tuple[int, ...]
+
+    def settle(self, truths: int) -> int:
+        """The truths with only the winner of this scheme left."""
+        mine = truths & self.mask
+        if mine & (mine - 1):
+            winner = next(position for position in self.by_priority if mine >> position & 1)
+            return truths & ~self.mask | 1 << winner
+        return truths
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """Segments that refer only to lower levels: their keys and conditions, in bit order, and the
+    schemes that are complete once this level is known."""
+
+    conditions: Sequence[tuple[str, Condition]]
+    schemes: Sequence[tuple[str, Sequence[str]]] = ()
+
+
+class LevelIndex:
+    """The index of one level."""
+
+    def __init__(
+        self,
+        conditions: Sequence[tuple[str, Condition]],
+        offset: int,
+        known: Mapping[str, int],
+        lists: Set[str],
+        zone: tzinfo,
+    ) -> None:
+        """`offset`: the global position of the level's first segment; `known`: global positions
+        of the segments of lower levels; `lists`: which of them are lists."""
+        self.zone = zone
+        self.offset = offset
+        self.known = known
+        self.lists = lists
+        clauses = {key: clauses_of(condition) for key, condition in conditions}
+        # Segments with many clauses first, so that plane k is a prefix of the level.
+        ordered = sorted(conditions, key=lambda item: -len(clauses[item[0]] or ()))
+        self.keys = [key for key, _ in ordered]
+        self.looped = [
+            (position, _nnf(condition, True), [r for r in rules_of(condition) if looks_at_time(r)])
+            for position, (key, condition) in enumerate(ordered)
+            if clauses[key] is None
+        ]
+        counts = [len(clauses[key] or ()) for key in self.keys]
+        self.planes: list[tuple[int, int]] = []  # (first clause, mask of the plane's segments)
+        size = 0
+        for plane in range(CLAUSE_LIMIT):
+            width = sum(1 for count in counts if count > plane)
+            if not width:
+                break
+            self.planes.append((size, (1 << width) - 1))
+            size += width
+        self.size = size
+        self._gather(
+            (self.planes[plane][0] + position, literal.rule, literal.wanted)
+            for position, key in enumerate(self.keys)
+            for plane, clause in enumerate(clauses[key] or ())
+            for literal in dict.fromkeys(clause)
+        )
+
+    def _gather(self, literals: Iterable[tuple[int, Rule, bool]]) -> None:
+        builders: dict[str, FieldIndexBuilder] = {}
+        pairs: dict[tuple[object, ...], Question] = {}
+        references: dict[tuple[str, bool], list[int]] = defaultdict(list)
+        on_lists: list[int] = []
+        for clause, rule, wanted in literals:
+            if rule.field.source is Source.SEGMENT:
+                key = rule.field.path[0]
+                member = rule.operator.test(True, rule.operand, rule, Moment(0, self.zone))
+                references[key, member is wanted].append(clause)
+                if key in self.lists:
+                    on_lists.append(clause)
+            elif rule.other is not None:
+                pairs.setdefault(rule_identity(rule), Question(rule)).add(clause, wanted)
+            else:
+                builder = builders.get(rule.field.name)
+                if builder is None:
+                    builder = FieldIndexBuilder(rule.field, self.zone)
+                    builders[rule.field.name] = builder
+                builder.add(clause, rule, wanted)
+        indexes = [builder.build(self.size) for builder in builders.values()]
+        self.plain = [
+            (index.field.path[0], index.absent, index.lookup)
+            for index in indexes
+            if len(index.field.path) == 1
+        ]
+        self.nested = [
+            (index.field, index.absent, index.lookup)
+            for index in indexes
+            if len(index.field.path) > 1
+        ]
+        self.timed = [index for index in indexes if index.is_timed]
+        self.pairs = [question.frozen() for question in pairs.values()]
+        self.references = [
+            (self.known[key], must_be_member, bits_of(clauses))
+            for (key, must_be_member), clauses in references.items()
+        ]
+        self.on_lists = bits_of(on_lists)
+
+    def static_out(self, profile: Profile, lists: Lists) -> int:
+        """The clauses that the profile rules out whatever the time and the other segments."""
+        out = self.on_lists if lists is None else 0
+        get = profile.get
+        for name, absent, lookup in self.plain:
+            value = get(name)
+            out |= absent if value is None else lookup(value)
+        for path, absent, lookup in self.nested:
+            value = path.read(profile)
+            out |= absent if value is ABSENT else lookup(value)
+        for rule, outs in self.pairs:
+            out |= outs[rule_truth(rule, profile, Moment(0, self.zone), _no_reference)]
+        return out
+
+    def clocks(self, profile: Profile) -> list[Clock]:
+        """What of the profile moves with time."""
+        found = (index.clock(index.field.read(profile)) for index in self.timed)
+        return [clock for clock in found if clock is not None]
+
+    def fold(self, out: int, truths: int) -> int:
+        """The segments with a clause left; bit 0 is the level's first segment."""
+        for position, must_be_member, clauses in self.references:
+            if (truths >> position & 1) != must_be_member:
+                out |= clauses
+        if not self.planes:
+            return 0
+        left = ~out
+        result = left & self.planes[0][1]
+        for first, mask in self.planes[1:]:
+            result |= left >> first & mask
+        return result
+
+    def looped_truths(self, prepared: "Prepared", truths: int, moment: Moment) -> int:
+        """The segments too bushy for clauses, evaluated one by one."""
+
+        def membership(key: str) -> Truth:
+            if key in self.lists and prepared.lists is None:
+                return None
+            return bool(truths >> self.known[key] & 1)
+
+        bits = 0
+        for position, test, _ in self.looped:
+            if test(prepared.profile, moment, membership):
+                bits |= 1 << position
+        return bits
+
+    def looped_change(self, profile: Profile, moment: Moment) -> int | None:
+        """When time could next change a segment that is too bushy for clauses."""
+        changes = (
+            next_change(rule, value, moment)
+            for _, _, timed in self.looped
+            for rule in timed
+            if (value := rule.field.read(profile)) is not ABSENT
+        )
+        return min((change for change in changes if change is not None), default=None)
+
+
+NnfTest = Callable[[Profile, Moment, Callable[[str], Truth]], bool]
+
+
+def _nnf(condition: Condition, wanted: bool) -> NnfTest:
+    """A closure: whether the condition is true (`wanted`), or false and not unknown."""
+    if isinstance(condition, Rule):
+        rule = condition
+        return lambda profile, moment, members: rule_truth(rule, profile, moment, members) is wanted
+    return _nnf_group(condition, wanted ^ condition.negated)
+
+
+def _nnf_group(group: Group, wanted: bool) -> NnfTest:
+    tests = [_nnf(child, wanted) for child in group.rules]
+    if (group.combinator == "or") == wanted:
+        return lambda profile, moment, members: any(t(profile, moment, members) for t in tests)
+    return lambda profile, moment, members: all(t(profile, moment, members) for t in tests)
+
+
+def _no_reference(key: str) -> Truth:
+    raise AssertionError(f"a comparison of fields asked for segment {key}")
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A profile with everything looked up that time does not touch."""
+
+    matcher: "Matcher"
+    profile: Profile
+    lists: Lists
+    base: int
+    outs: list[int]
+    clocks: list[list[Clock]] = field(default_factory=list)
+
+    def at(self, now: int) -> int:
+        """The bitset of segments the profile is in at an instant, schemes settled."""
+        matcher = self.matcher
+        truths = self.base
+        for number, (index, schemes) in enumerate(matcher.levels):
+            out = self.outs[number]
+            for clock in self.clocks[number]:
+                out |= clock.out(now)
+            result = index.fold(out, truths)
+            if index.looped:
+                result |= index.looped_truths(self, truths, Moment(now, matcher.zone))
+            truths |= result << index.offset
+            for scheme in schemes:
+                truths = scheme.settle(truths)
+        return truths
+
+    def next_change(self, now: int) -> int | None:
+        """A lower bound of the next instant at which time could change any truth."""
+        soonest: int | None = None
+        for number, (index, _) in enumerate(self.matcher.levels):
+            for clock in self.clocks[number]:
+                change = clock.next_change(now)
+                if change is not None and (soonest is None or change < soonest):
+                    soonest = change
+            if index.looped:
+                change = index.looped_change(self.profile, Moment(now, self.matcher.zone))
+                if change is not None and (soonest is None or change < soonest):
+                    soonest = change
+        return soonest
+
+
+class Matcher:
+    """All segments of a catalog, indexed. Immutable but for memos, which any thread may lose."""
+
+    def __init__(self, lists: Sequence[str], levels: Sequence[Level], zone: tzinfo) -> None:
+        """`lists`: keys of the static lists; `levels`: the other segments, lowest first."""
+        self.zone = zone
+        self.positions: dict[str, int] = {key: place for place, key in enumerate(lists)}
+        self.list_bits = {key: 1 << place for key, place in self.positions.items()}
+        self.levels: list[tuple[LevelIndex, list[Scheme]]] = []
+        list_keys = frozenset(lists)
+        for level in levels:
+            offset = len(self.positions)
+            index = LevelIndex(level.conditions, offset, dict(self.positions), list_keys, zone)
+            for place, key in enumerate(index.keys):
+                self.positions[key] = offset + place
+            self.levels.append((index, [self._scheme(*scheme) for scheme in level.schemes]))
+        self.keys = sorted(self.positions, key=self.positions.__getitem__)
+        self.is_timed = any(
+            index.timed or any(timed for _, _, timed in index.looped) for index, _ in self.levels
+        )
+
+    def _scheme(self, key: str, members: Sequence[str]) -> Scheme:
+        positions = tuple(self.positions[member] for member in members)
+        return Scheme(key, bits_of(positions), positions)
+
+    def prepare(self, profile: Profile, lists: Lists = NO_LISTS) -> Prepared:
+        """Look a profile up once, to ask about several instants."""
+        base = 0
+        if lists:
+            for key in lists:
+                base |= self.list_bits.get(key, 0)
+        outs = [index.static_out(profile, lists) for index, _ in self.levels]
+        clocks = [index.clocks(profile) if index.timed else [] for index, _ in self.levels]
+        return Prepared(self, profile, lists, base, outs, clocks)
+
+    def match(self, profile: Profile, now: int, lists: Lists = NO_LISTS) -> int:
+        """The bitset of segments that the profile is in at an instant."""
+        return self.prepare(profile, lists).at(now)
+
+
+def fields_read(conditions: Iterable[Condition]) -> dict[str, Field]:
+    """Every field that conditions read, by name."""
+    found: dict[str, Field] = {}
+    for condition in conditions:
+        for rule in rules_of(condition):
+            found[rule.field.name] = rule.field
+            if rule.other is not None:
+                found[rule.other.name] = rule.other
+    return found
