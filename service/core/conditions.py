@@ -4,6 +4,7 @@ A tree is made by `parsing` only, so that every operand in it is already resolve
 compiled, converted. Evaluators read it and never look at JSON again.
 """
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -57,7 +58,7 @@ class Rule:
     operator: Operator
     kind: TraitType | None
     operand: Any
-    value: Any
+    value: Any = dataclasses.field(compare=False)
     other: Field | None = None
     missing: bool | None = None
     case_sensitive: bool = False

@@ -1,0 +1,266 @@
+"""The catalog: everything active, compiled, immutable, with a revision.
+
+Compiling refuses what can't stand, with its reason, and everything that leans on it; the rest
+serves.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from service.core.conditions import Condition, models_of, references_of
+from service.core.matching import Level, Matcher
+from service.core.parsing import Invalid, Problem, Schema, parse_condition
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """An active segment as it is stored: `condition` is JSON, None for a list."""
+
+    key: str
+    version: int
+    name: str
+    condition: Any
+    scheme: str | None = None
+    priority: int | None = None
+    treatment: Mapping[str, Any] | None = None
+
+    @property
+    def is_list(self) -> bool:
+        """A segment without a condition is a list."""
+        return self.condition is None
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """An active segment, compiled."""
+
+    definition: Definition
+    condition: Condition | None
+
+    @property
+    def key(self) -> str:
+        """The segment's key."""
+        return self.definition.key
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A definition that can't be served, and why."""
+
+    key: str
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """All active segments. `keys[i]` is the segment of bit i in what `matcher` answers."""
+
+    revision: int
+    schema: Schema
+    segments: Mapping[str, Segment]
+    schemes: Mapping[str, tuple[str, ...]]
+    matcher: Matcher
+    refused: tuple[Refusal, ...] = ()
+    models: frozenset[str] = frozenset()
+    keys: Sequence[str] = field(default_factory=list)
+
+
+# A chain of references costs one level of matching each; people's chains are a few long.
+REFERENCE_DEPTH = 64
+
+
+class Tangled(ValueError):
+    """Segments that refer to each other in a circle (`path` begins and ends with the same one),
+    or in too long a chain."""
+
+    def __init__(self, path: Sequence[str]) -> None:
+        circle = path[0] == path[-1]
+        what = "in a circle" if circle else f"in a chain of more than {REFERENCE_DEPTH}"
+        super().__init__(f"segments refer to each other {what}: {' -> '.join(path)}")
+        self.path = list(path)
+
+
+def compile_catalog(
+    definitions: Iterable[Definition],
+    schema: Schema,
+    revision: int = 0,
+    previous: Catalog | None = None,
+) -> Catalog:
+    """Compile active definitions. Conditions unchanged since `previous` are not parsed again."""
+    refused: dict[str, Refusal] = {}
+    segments: dict[str, Segment] = {}
+    for definition in definitions:
+        try:
+            condition = _condition(definition, schema, previous)
+        except Invalid as fault:
+            refused[definition.key] = Refusal(definition.key, tuple(fault.problems))
+        else:
+            segments[definition.key] = Segment(definition, condition)
+    _refuse_shared_priorities(segments, refused)
+    _refuse_dangling(segments, refused)
+    levels = _levels_or_refuse(segments, refused)
+    schemes = schemes_of(segments.values())
+    lists = sorted(key for key, segment in segments.items() if segment.condition is None)
+    matcher = Matcher(lists, levels, schema.zone)
+    models = frozenset[str]().union(*(models_of(s.condition) for s in segments.values()
+                                      if s.condition is not None))  # fmt: skip
+    return Catalog(
+        revision=revision,
+        schema=schema,
+        segments=segments,
+        schemes=schemes,
+        matcher=matcher,
+        refused=tuple(sorted(refused.values(), key=lambda refusal: refusal.key)),
+        models=models,
+        keys=matcher.keys,
+    )
+
+
+def _condition(
+    definition: Definition, schema: Schema, previous: Catalog | None
+) -> Condition | None:
+    if definition.is_list:
+        return None
+    if previous is not None and previous.schema == schema:
+        known = previous.segments.get(definition.key)
+        if known is not None and known.definition.condition == definition.condition:
+            return known.condition
+    return parse_condition(definition.condition, schema)
+
+
+def schemes_of(segments: Iterable[Segment]) -> dict[str, tuple[str, ...]]:
+    """For each scheme its segments' keys, the one that wins first."""
+    members: dict[str, list[tuple[int, str]]] = {}
+    for segment in segments:
+        definition = segment.definition
+        if definition.scheme is not None:
+            entry = (definition.priority or 0, definition.key)
+            members.setdefault(definition.scheme, []).append(entry)
+    return {scheme: tuple(key for _, key in sorted(entries)) for scheme, entries in members.items()}
+
+
+def _refuse_shared_priorities(segments: dict[str, Segment], refused: dict[str, Refusal]) -> None:
+    taken: dict[tuple[str, int | None], str] = {}
+    for key in sorted(segments):
+        definition = segments[key].definition
+        if definition.scheme is None:
+            continue
+        place = (definition.scheme, definition.priority)
+        holder = taken.setdefault(place, key)
+        if holder != key or definition.priority is None:
+            _refuse(segments, refused, key, shared_priority(definition, holder))
+
+
+def shared_priority(definition: Definition, holder: str) -> Problem:
+    """The problem of a segment whose place in its scheme is missing or taken."""
+    if definition.priority is None:
+        detail = f"a segment of scheme {definition.scheme} needs a priority"
+    else:
+        detail = f"priority {definition.priority} of {definition.scheme} is {holder}'s already"
+    return Problem("/priority", "conflict", detail)
+
+
+def _refuse_dangling(segments: dict[str, Segment], refused: dict[str, Refusal]) -> None:
+    """Refuse segments that refer to what is not served, until nothing is left that does."""
+    while True:
+        dangling = [
+            (key, sorted(references_of(segment.condition) - segments.keys()))
+            for key, segment in segments.items()
+            if segment.condition is not None
+            and not references_of(segment.condition) <= segments.keys()
+        ]
+        if not dangling:
+            return
+        for key, missing in dangling:
+            _refuse(segments, refused, key, dangling_reference(missing[0], refused))
+
+
+def dangling_reference(missing: str, refused: Mapping[str, Refusal]) -> Problem:
+    """The problem of a segment that refers to one that is not served."""
+    why = "is refused itself" if missing in refused else "is no active segment"
+    return Problem("/condition", "unknown_segment", f"it refers to {missing}, which {why}")
+
+
+def _refuse(
+    segments: dict[str, Segment], refused: dict[str, Refusal], key: str, problem: Problem
+) -> None:
+    del segments[key]
+    refused[key] = Refusal(key, (problem,))
+
+
+def _levels_or_refuse(segments: dict[str, Segment], refused: dict[str, Refusal]) -> list[Level]:
+    while True:
+        try:
+            return order(segments)
+        except Tangled as cycle:
+            problem = Problem("/condition", "cycle", str(cycle))
+            for key in set(cycle.path) & segments.keys():
+                _refuse(segments, refused, key, problem)
+            _refuse_dangling(segments, refused)
+
+
+def order(segments: Mapping[str, Segment]) -> list[Level]:
+    """Segments in levels: each refers only to lower ones. Raises Tangled.
+
+    Who refers to a segment of a scheme needs the scheme's winner, hence all its segments.
+    """
+    schemes = schemes_of(segments.values())
+    depth: dict[str, int] = {}  # of a segment's own condition
+    done: dict[str, int] = {}  # the level at which a segment's membership is known
+
+    def condition_depth(key: str, trail: list[str]) -> int:
+        if key in depth:
+            return depth[key]
+        if key in trail:
+            raise Tangled([*trail[trail.index(key) :], key])
+        if len(trail) >= REFERENCE_DEPTH:
+            raise Tangled([*trail, key])
+        condition = segments[key].condition
+        trail.append(key)
+        try:
+            below = [known(other, trail) for other in _references(condition)]
+        finally:
+            trail.pop()
+        depth[key] = max(below, default=-1) + 1
+        return depth[key]
+
+    def known(key: str, trail: list[str]) -> int:
+        if segments[key].condition is None:
+            return -1
+        if key not in done:
+            scheme = segments[key].definition.scheme
+            members = schemes[scheme] if scheme is not None else (key,)
+            # The segment itself first, so that a circle is told by the shortest path.
+            ordered = [key, *(member for member in members if member != key)]
+            done[key] = max(condition_depth(member, trail) for member in ordered)
+        return done[key]
+
+    by_level: dict[int, list[tuple[str, Condition]]] = {}
+    for key, segment in segments.items():
+        if segment.condition is not None:
+            by_level.setdefault(condition_depth(key, []), []).append((key, segment.condition))
+            known(key, [])
+    scheme_levels: dict[int, list[tuple[str, tuple[str, ...]]]] = {}
+    for scheme, members in schemes.items():
+        ruled = [member for member in members if segments[member].condition is not None]
+        if ruled:
+            complete = max(depth[member] for member in ruled)
+            scheme_levels.setdefault(complete, []).append((scheme, members))
+    return [
+        Level(tuple(by_level[level]), tuple(scheme_levels.get(level, ())))
+        for level in sorted(by_level)
+    ]
+
+
+def _references(condition: Condition | None) -> list[str]:
+    return [] if condition is None else sorted(references_of(condition))
+
+
+def users_of(key: str, segments: Iterable[Segment]) -> list[str]:
+    """Keys of the segments whose conditions refer to `key`, sorted."""
+    return sorted(
+        segment.key
+        for segment in segments
+        if segment.condition is not None and key in references_of(segment.condition)
+    )
