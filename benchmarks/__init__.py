@@ -1,0 +1,1 @@
+"""Measurements of segserve beside its peers, as ratios of one run: `python -m benchmarks`."""
