@@ -15,8 +15,8 @@ class Trait(NamedTuple):
     description: str
 
 
-# An order is a basket, whatever its total; revenue is what the shop received, refunds
-# of coupons by their manufacturers included. A window of n days is (now - n days, now]. A line is one
+# An order is a basket, whatever its total; revenue is what the shop received, refunds of coupons
+# by their manufacturers included. A window of n days is (now - n days, now]. A line is one
 # product of a basket, whatever its quantity: fuel is counted in thousandths of a gallon.
 # Shares are of 1. Hours and weekdays are those of the stores, not of the workspace.
 TRAITS: tuple[Trait, ...] = (
