@@ -103,8 +103,10 @@ class Cluster:
 
     def _create(self) -> None:
         """`initdb`, the owner and its database: aside, then renamed, so never half done."""
-        partial = self.home / "data.partial"
-        shutil.rmtree(partial, ignore_errors=True)
+        for leftover in self.home.glob("data.partial-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        # A name of its own: the initdb of a service that was killed may still be at work.
+        partial = self.home / f"data.partial-{secrets.token_hex(4)}"
         self._run(
             "initdb",
             f"--pgdata={partial}",

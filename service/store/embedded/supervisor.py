@@ -233,13 +233,13 @@ class EmbeddedPostgres:
         cluster = self._running
         # What it says before its log collector runs. The account could replace a named file.
         with tempfile.TemporaryFile(dir=self._data_dir) as words:
+            since, told = time.time(), ""
             with self._launching:
                 if self._stopping.is_set():
                     return
                 with explained():
                     process = self._spawn(cluster, words)
                 self._process = process
-            since, told = time.time(), ""
             while not self._stopping.is_set() and not self.is_running:
                 if process.poll() is not None:
                     raise _failure(cluster, process.returncode, words, since)
@@ -310,11 +310,11 @@ class EmbeddedPostgres:
 
 def _failure(cluster: Cluster, code: int, words: IO[bytes], since: float) -> EmbeddedPostgresFailed:
     words.seek(0)
-    output = words.read().decode(errors="replace")
-    output += "".join(path.read_text(errors="replace") for path in _logs(cluster, since))
+    logged = "".join(path.read_text(errors="replace") for path in _logs(cluster, since))
+    output = f"{logged[-2000:]}{words.read().decode(errors='replace')[-2000:]}"
     return EmbeddedPostgresFailed(
         f"PostgreSQL did not start (exit code {code}). Its log is in {cluster.log}, and ends:\n"
-        f"{output.strip()[-2000:]}\n{remedy(output)}".rstrip()
+        f"{output.strip()}\n{remedy(output)}".rstrip()
     )
 
 
@@ -328,9 +328,9 @@ def _last_line(cluster: Cluster, since: float) -> str:
 
 
 def _logs(cluster: Cluster, since: float) -> list[Path]:
-    """The log files written since then, oldest first. Their times are whole seconds."""
+    """The log files written since then, oldest first."""
     files = cluster.log.glob("postgresql-*.log")
-    return sorted(path for path in files if path.stat().st_mtime >= since - 1)
+    return sorted(path for path in files if path.stat().st_mtime >= since)
 
 
 def _prune(folder: Path) -> None:
