@@ -1,0 +1,37 @@
+"""The product's own engine behind the peers' interface."""
+
+from collections.abc import Callable
+from datetime import UTC
+from typing import Any
+
+from benchmarks.workload import INSTANTS
+from service.core.bits import positions_of
+from service.core.catalog import Catalog, Definition, compile_catalog
+from service.core.parsing import Schema
+from service.core.traits import TraitType
+
+TYPES = {each.name: TraitType.INSTANT for each in INSTANTS} | {"app_version": TraitType.VERSION}
+
+
+def compiled(conditions: list[dict[str, Any]]) -> Catalog:
+    """A catalog whose segment `NNNNN` is the condition of that index."""
+    definitions = (
+        Definition(f"{index:05}", 1, f"Segment {index}", condition)
+        for index, condition in enumerate(conditions)
+    )
+    catalog = compile_catalog(definitions, Schema(zone=UTC, types=TYPES))
+    assert not catalog.refused, catalog.refused[:3]
+    return catalog
+
+
+def bitset(conditions: list[dict[str, Any]], now_us: int) -> Callable[[dict[str, Any]], int]:
+    """Answers the integer whose bits are the segments: what the service works with."""
+    match = compiled(conditions).matcher.match
+    return lambda profile: match(profile, now_us)
+
+
+def prepare(conditions: list[dict[str, Any]], now_us: int) -> Callable[[dict[str, Any]], list[int]]:
+    """Answers indices, as the peers do."""
+    catalog = compiled(conditions)
+    match, index_of = catalog.matcher.match, [int(key) for key in catalog.keys]
+    return lambda profile: [index_of[bit] for bit in positions_of(match(profile, now_us))]
