@@ -119,15 +119,13 @@ def _goldens(trained: TrainedModel) -> list[Golden]:
     """
     reader = FeatureReader(trained.features, trained.required)
     reading = ClusterReading(trained.labels, trained.unusual_distance)
-    goldens = []
-    for profile in _golden_profiles(trained):
-        row = reader.row(profile)
-        if row is None:
-            goldens.append(Golden(profile, NOTHING))
-            continue
-        output = reading.one(_distances(trained, np.array([row]))[0].tolist())
-        goldens.append(Golden(profile, output))
-    return goldens
+    profiles = list(_golden_profiles(trained))
+    rows, known = reader.matrix(profiles)
+    answers = iter(reading.many(_distances(trained, rows[known])))
+    return [
+        Golden(profile, next(answers) if answered else NOTHING)
+        for profile, answered in zip(profiles, known, strict=True)
+    ]
 
 
 def _golden_profiles(trained: TrainedModel) -> Iterator[dict[str, Any]]:

@@ -19,7 +19,9 @@ def _known_zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError) as error:
-        raise ValueError(f"{name!r} is not a time zone; use a name such as Europe/Prague") from error
+        raise ValueError(
+            f"{name!r} is not a time zone; use a name such as Europe/Prague"
+        ) from error
     return name
 
 

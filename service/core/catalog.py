@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from service.core.conditions import Condition, models_of, references_of
-from service.core.matching import Level, Matcher
+from service.core.conditions import Condition, Source, models_of, references_of
+from service.core.matching import Level, Matcher, fields_read
 from service.core.parsing import Invalid, Problem, Schema, parse_condition
 
 
@@ -62,7 +62,10 @@ class Catalog:
     schemes: Mapping[str, tuple[str, ...]]
     matcher: Matcher
     refused: tuple[Refusal, ...] = ()
+    refused_keys: frozenset[str] = frozenset()
     models: frozenset[str] = frozenset()
+    # Facts of the customer record that conditions read.
+    customer_facts: frozenset[str] = frozenset()
     keys: Sequence[str] = field(default_factory=list)
 
 
@@ -103,8 +106,8 @@ def compile_catalog(
     schemes = schemes_of(segments.values())
     lists = sorted(key for key, segment in segments.items() if segment.condition is None)
     matcher = Matcher(lists, levels, schema.zone)
-    models = frozenset[str]().union(*(models_of(s.condition) for s in segments.values()
-                                      if s.condition is not None))  # fmt: skip
+    conditions = [s.condition for s in segments.values() if s.condition is not None]
+    fields = fields_read(conditions).values()
     return Catalog(
         revision=revision,
         schema=schema,
@@ -112,7 +115,9 @@ def compile_catalog(
         schemes=schemes,
         matcher=matcher,
         refused=tuple(sorted(refused.values(), key=lambda refusal: refusal.key)),
-        models=models,
+        refused_keys=frozenset(refused),
+        models=frozenset[str]().union(*map(models_of, conditions)),
+        customer_facts=frozenset(f.name for f in fields if f.source is Source.CUSTOMER),
         keys=matcher.keys,
     )
 

@@ -379,14 +379,17 @@ class Clock:
             bits |= index._ask(index.timed_questions, self.value, now)
         return bits
 
-    def next_change(self, now: int) -> int | None:
-        """A lower bound of the next instant at which `out` could differ; None for never."""
+    def next_change(self, now: int, alive: int) -> int | None:
+        """A lower bound of the next instant at which `out` could differ in a clause of `alive`;
+        None for never."""
         index = self.index
         soonest: int | None = None
         if index.ages is not None and self.instant is not WRONG_TYPE:
-            age = index.ages.next_cut(now - self.instant)
+            age = index.ages.next_flip(now - self.instant, alive)
             soonest = None if age is None else self.instant + age
-        for rule, _ in index.timed_questions:
+        for rule, outs in index.timed_questions:
+            if not (outs[True] ^ outs[False]) & alive:
+                continue
             change = next_change(rule, self.value, Moment(now, index.zone))
             if change is not None and (soonest is None or change < soonest):
                 soonest = change

@@ -13,6 +13,8 @@ from typing import Any
 from service.core.bits import bits_of
 from service.core.comparisons import Cut, Interval
 
+FLIPS_WALKED = 64
+
 
 def complement(intervals: Sequence[Interval]) -> list[Interval]:
     """What sorted, disjoint intervals leave out."""
@@ -105,13 +107,24 @@ class LineLane:
             return self.at[index]
         return self.between[index]
 
-    def next_cut(self, value: Any) -> Any:
-        """The lowest cut above a value, None past the last."""
-        cuts = self.cuts
+    def next_flip(self, value: Any, alive: int) -> Any:
+        """The lowest cut above a value at which a clause of `alive` changes, None where none does.
+
+        After FLIPS_WALKED cuts without one it answers with the cut it has reached: a lower bound.
+        """
+        cuts, at = self.cuts, self.at
         index = bisect_left(cuts, value)
         if index < len(cuts) and cuts[index] == value:
+            current = at[index]
             index += 1
-        return cuts[index] if index < len(cuts) else None
+        else:
+            current = self.between[index]
+        last = min(len(cuts), index + FLIPS_WALKED) - 1
+        while index <= last:
+            if (at[index] ^ current) & alive:
+                return cuts[index]
+            index += 1
+        return cuts[last] if index < len(cuts) else None
 
 
 class TokenLane:

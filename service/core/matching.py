@@ -15,7 +15,15 @@ from datetime import tzinfo
 
 from service.core.bits import bits_of
 from service.core.comparisons import Truth
-from service.core.conditions import Condition, Field, Group, Rule, Source, rules_of
+from service.core.conditions import (
+    Condition,
+    Field,
+    Group,
+    Rule,
+    Source,
+    references_of,
+    rules_of,
+)
 from service.core.field_index import Clock, FieldIndexBuilder, Question, rule_identity
 from service.core.horizons import looks_at_time, next_change
 from service.core.instants import Moment
@@ -246,8 +254,9 @@ class Prepared:
         """A lower bound of the next instant at which time could change any truth."""
         soonest: int | None = None
         for number, (index, _) in enumerate(self.matcher.levels):
+            alive = ~self.outs[number]
             for clock in self.clocks[number]:
-                change = clock.next_change(now)
+                change = clock.next_change(now, alive)
                 if change is not None and (soonest is None or change < soonest):
                     soonest = change
             if index.looped:
@@ -274,9 +283,23 @@ class Matcher:
                 self.positions[key] = offset + place
             self.levels.append((index, [self._scheme(*scheme) for scheme in level.schemes]))
         self.keys = sorted(self.positions, key=self.positions.__getitem__)
-        self.is_timed = any(
-            index.timed or any(timed for _, _, timed in index.looped) for index, _ in self.levels
-        )
+        self.timed = self._timed(levels)
+
+    def _timed(self, levels: Sequence[Level]) -> int:
+        """The bitset of segments that time alone can change, by themselves, by reference, or by
+        a segment of their scheme."""
+        timed = 0
+        for level in levels:
+            for key, condition in level.conditions:
+                if any(looks_at_time(rule) for rule in rules_of(condition)) or any(
+                    timed >> self.positions[other] & 1 for other in references_of(condition)
+                ):
+                    timed |= 1 << self.positions[key]
+            for _, members in level.schemes:
+                mask = bits_of(self.positions[member] for member in members)
+                if timed & mask:
+                    timed |= mask
+        return timed
 
     def _scheme(self, key: str, members: Sequence[str]) -> Scheme:
         positions = tuple(self.positions[member] for member in members)

@@ -37,13 +37,12 @@ def main(folder: str, digest: str) -> int:
             raise EOFError
         return content
 
-    while True:
-        try:
+    try:
+        while True:
             rows = unpacked(msgspec.msgpack.decode(received(read), type=Rows))
-        except EOFError:
-            return 0
-        width, values = packed(pipeline.transform(rows))
-        _say(outbound, Scores(width, values))
+            _say(outbound, Scores(*packed(pipeline.transform(rows))))
+    except (EOFError, ConnectionError):  # nobody asks any more, or waits for the answer
+        return 0
 
 
 def _taken_streams() -> tuple[BinaryIO, BinaryIO]:

@@ -102,8 +102,11 @@ customers = Table(
     Column("first_seen", Instant, nullable=False),
     Column("last_seen", Instant, nullable=False),
     Column("traits", JSONB, nullable=False, server_default=text("'{}'")),
-    # {path: [microseconds since the epoch, message id or null, source]}: latest wins.
-    Column("trait_times", JSONB, nullable=False, server_default=text("'{}'")),
+    # What only the writer reads is JSON in plain text: the server need not parse it.
+    # [[microseconds, message id or null, source, [path, ...]], ...]: when each was last set.
+    Column("trait_times", Text, nullable=False, server_default=text("'[]'")),
+    # {segment: [since in microseconds, version]}: the table `memberships`, as the writer needs it.
+    Column("membership", Text, nullable=False, server_default=text("'{}'")),
     Column("sequence", BigInteger, nullable=False, server_default=text("0")),
     # The catalog that last decided this customer, when, and when time alone could change it.
     Column("catalog_revision", BigInteger, nullable=False, server_default=text("0")),
@@ -111,6 +114,8 @@ customers = Table(
     Column("due_at", Instant),
     Index(None, "due_at", postgresql_where=text("due_at is not null")),
     Index(None, "catalog_revision", "customer_id"),
+    # Room on the page for the next version of a row: updates need not touch the indexes.
+    postgresql_with={"fillfactor": "70"},
 )
 
 memberships = Table(
@@ -131,7 +136,7 @@ transitions = Table(
     metadata,
     Column("customer_id", Id, primary_key=True),
     Column("sequence", BigInteger, primary_key=True),
-    Column("segment_key", Id, primary_key=True),
+    Column("segment_key", Id, nullable=False),
     Column("entered", Boolean, nullable=False),
     Column("version", Integer, nullable=False),
     Column("at", Instant, nullable=False),
@@ -142,7 +147,7 @@ transitions = Table(
 trait_history = Table(
     "trait_history",
     metadata,
-    Column("id", BigInteger, Identity(), primary_key=True),
+    # Appended to and read by customer; a key of its own would only cost an index.
     Column("customer_id", Id, nullable=False),
     Column("path", Text, nullable=False),
     # null: the trait was removed.
@@ -150,7 +155,7 @@ trait_history = Table(
     Column("at", Instant, nullable=False),
     Column("message_id", Text),
     Column("source", Text, nullable=False),
-    Index(None, "customer_id", "path", "at"),
+    Index(None, "customer_id", "at"),
 )
 
 models = Table(
@@ -165,9 +170,7 @@ models = Table(
     Column("created_at", Instant, nullable=False),
     Column("activated_at", Instant),
     CheckConstraint("status in ('candidate', 'active', 'retired')", name="status"),
-    Index(
-        "models_one_active_idx", "name", unique=True, postgresql_where=text("status = 'active'")
-    ),
+    Index("models_one_active_idx", "name", unique=True, postgresql_where=text("status = 'active'")),
 )
 
 jobs = Table(
@@ -192,9 +195,7 @@ segment_metrics = Table(
     "segment_metrics",
     metadata,
     # The latest snapshot of each segment.
-    Column(
-        "segment_key", Id, ForeignKey("segments.key", ondelete="CASCADE"), primary_key=True
-    ),
+    Column("segment_key", Id, ForeignKey("segments.key", ondelete="CASCADE"), primary_key=True),
     Column("as_of", Instant, nullable=False),
     Column("metrics", JSONB, nullable=False),
 )

@@ -1,0 +1,338 @@
+"""Deciding: what a customer's stored state and new input come to, as values that others write.
+
+A decision is a function of the catalog, the stored state, the input and the instant. In order: a
+state that an older catalog decided is first decided again as it is; what time alone has changed
+since is settled, each change at its own instant; then the new input is folded in.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+from service.core.bits import positions_of
+from service.core.catalog import Catalog
+from service.core.instants import LAST, MINUTE, to_datetime
+from service.core.matching import NO_LISTS, Lists, Prepared
+from service.core.merging import Change, Written, merge
+from service.core.parsing import Problem
+
+CATCH_UP_AFTER = 100
+BOUNDARIES_WALKED = 8
+SEEN_EVERY = MINUTE
+
+Reason = Mapping[str, Any]
+
+
+class Membership(NamedTuple):
+    """Since when a customer is in a segment, and the definition's version that let them in."""
+
+    since: int
+    version: int
+
+
+class Transition(NamedTuple):
+    """A customer entered or left a segment. `sequence` numbers one customer's transitions."""
+
+    sequence: int
+    segment: str
+    entered: bool
+    version: int
+    at: int
+    reason: Reason
+
+
+class ModelOutput(Protocol):
+    """What a model says of one customer; None where it has nothing to say."""
+
+    @property
+    def label(self) -> str | None: ...
+    @property
+    def confidence(self) -> float | None: ...
+    @property
+    def score(self) -> float | None: ...
+    @property
+    def unusual(self) -> bool | None: ...
+
+
+class Undecidable(RuntimeError):
+    """The customer can't be decided now, for want of a model's answer; later it may be."""
+
+
+Outputs = Mapping[str, ModelOutput]
+Score = Callable[[Mapping[str, Any]], Outputs]
+
+
+def no_models(profile: Mapping[str, Any]) -> Outputs:
+    """The outputs of a service without models."""
+    return {}
+
+
+@dataclass(slots=True)
+class State:
+    """A customer as stored. Instants are microseconds since the epoch."""
+
+    customer_id: str
+    first_seen: int
+    last_seen: int
+    type: str = "person"
+    traits: dict[str, Any] = field(default_factory=dict)
+    times: dict[str, Written] = field(default_factory=dict)
+    sequence: int = 0
+    catalog_revision: int = 0
+    decided_at: int | None = None
+    due_at: int | None = None
+    memberships: dict[str, Membership] = field(default_factory=dict)
+    lists: Lists = NO_LISTS
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """New facts about a customer: a patch of given traits, when and by whom."""
+
+    traits: Mapping[str, Any]
+    at: int
+    source: str = "assign"
+    message_id: str | None = None
+    # Whether the customer did something now, or the service only looked again.
+    seen: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """When the current catalog was published, and why; the reason of what it changes."""
+
+    at: int = 0
+    cause: str = "definition"
+
+
+@dataclass(frozen=True, slots=True)
+class Horizon:
+    """Until when an answer holds if nothing but time happens: the first instant at which it could
+    change, and for each segment (by position) of its own; None, or no entry: for ever."""
+
+    valid_until: int | None = None
+    by_position: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Decision:
+    """What to store and to answer. `state` is the new state; `stored` says whether it differs."""
+
+    state: State
+    truths: int
+    horizon: Horizon
+    outputs: Outputs
+    changes: list[Change] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    transitions: list[Transition] = field(default_factory=list)
+    stored: bool = False
+
+
+def walk(prepared: Prepared, now: int, truths: int) -> Horizon:
+    """Until when an answer holds, found by walking a bounded number of boundaries."""
+    timed = truths & prepared.matcher.timed
+    valid_until: int | None = None
+    ends: dict[int, int] = {}
+    at = now
+    for _ in range(BOUNDARIES_WALKED):
+        change = prepared.next_change(at)
+        if change is None or change > LAST:
+            return Horizon(valid_until, ends)
+        at = change
+        then = prepared.at(at)
+        if valid_until is None and then != truths:
+            valid_until = at
+        left = timed & ~then
+        if left:
+            timed &= then
+            for position in positions_of(left):
+                ends[position] = at
+        if valid_until is not None and not timed:
+            return Horizon(valid_until, ends)
+    # Not walked to the end: what is left may hold for longer, but not for less.
+    for position in positions_of(timed):
+        ends[position] = at
+    return Horizon(at if valid_until is None else valid_until, ends)
+
+
+def profile_of(catalog: Catalog, state: State, outputs: Outputs) -> dict[str, Any]:
+    """The traits of a customer with the record's facts and the models' outputs beside them.
+
+    Their names hold a dot or a colon, which no trait's may.
+    """
+    profile = dict(state.traits)
+    profile["customer_id"] = state.customer_id
+    for name in catalog.customer_facts:
+        profile[name] = _FACTS[name](state)
+    add_outputs(profile, outputs)
+    return profile
+
+
+_FACTS: dict[str, Callable[[State], Any]] = {
+    "customer.first_seen": lambda state: to_datetime(state.first_seen),
+    "customer.last_seen": lambda state: to_datetime(state.last_seen),
+    "customer.type": lambda state: state.type,
+    "customer_id": lambda state: state.customer_id,
+}
+
+
+def add_outputs(profile: dict[str, Any], outputs: Outputs) -> None:
+    """Put models' outputs into a profile, as `model:NAME.OUTPUT`."""
+    for name, output in outputs.items():
+        profile[f"model:{name}.label"] = output.label
+        profile[f"model:{name}.confidence"] = output.confidence
+        profile[f"model:{name}.score"] = output.score
+        profile[f"model:{name}.unusual"] = output.unusual
+
+
+def decide(
+    catalog: Catalog,
+    state: State,
+    now: int,
+    given: Input | None = None,
+    score: Score = no_models,
+    publication: Publication | None = None,
+) -> Decision:
+    """Decide one customer at an instant. `state` is changed in place and returned in the
+    decision; a caller that needs the old one keeps a copy."""
+    run = _Run(catalog, state, score)
+    if state.decided_at is not None:
+        if state.catalog_revision != catalog.revision:
+            published = publication or Publication(now)
+            at = min(max(published.at, state.decided_at), now)
+            run.at(at, {"kind": published.cause})
+        run.settle(now)
+    if given is not None:
+        run.take(given)
+        run.at(now, run.reason())
+    elif state.decided_at is None:
+        run.at(now, {"kind": "trait"})
+    return run.decision(now)
+
+
+class _Run:
+    """One customer's way through a decision."""
+
+    def __init__(self, catalog: Catalog, state: State, score: Score) -> None:
+        self.catalog = catalog
+        self.state = state
+        self.score = score
+        self.changes: list[Change] = []
+        self.problems: list[Problem] = []
+        self.transitions: list[Transition] = []
+        self.stored = state.decided_at is None or state.catalog_revision != catalog.revision
+        self.outputs: Outputs = {}
+        self.prepared: Prepared | None = None
+        self.truths = 0
+        self.horizon = Horizon()
+        self.decided: int | None = None
+
+    def prepare(self) -> Prepared:
+        if self.prepared is None:
+            state = self.state
+            self.outputs = self.score(state.traits)
+            profile = profile_of(self.catalog, state, self.outputs)
+            self.prepared = self.catalog.matcher.prepare(profile, state.lists)
+        return self.prepared
+
+    def at(self, instant: int, reason: Reason) -> None:
+        """Decide at an instant: diff with the memberships, and look ahead."""
+        prepared = self.prepare()
+        self.truths = prepared.at(instant)
+        self.diff(instant, reason)
+        self.horizon = walk(prepared, instant, self.truths)
+        self.state.due_at = self.horizon.valid_until
+        self.decided = instant
+
+    def settle(self, now: int) -> None:
+        """Overdue instants in order, each with its own; past a hundred, jump to now."""
+        settled = 0
+        while self.state.due_at is not None and self.state.due_at <= now:
+            if settled == CATCH_UP_AFTER:
+                self.at(now, {"kind": "catch_up"})
+                return
+            self.at(self.state.due_at, {"kind": "time"})
+            settled += 1
+            self.stored = True
+
+    def take(self, given: Input) -> None:
+        """Fold new traits in."""
+        state = self.state
+        if given.traits:
+            written = Written(given.at, given.message_id, given.source)
+            merged = merge(state.traits, state.times, given.traits, written, self.catalog.schema)
+            self.problems = merged.problems
+            self.changes = merged.changes
+            state.traits, state.times = merged.traits, merged.times
+            if merged.changes:
+                self.prepared = None
+        if given.seen and given.at - state.last_seen >= SEEN_EVERY:
+            state.last_seen = given.at
+            self.stored = True
+            if "customer.last_seen" in self.catalog.customer_facts:
+                self.prepared = None
+        self.stored = self.stored or bool(self.changes)
+
+    def reason(self) -> Reason:
+        """The reason of what new traits change: which they are."""
+        names = sorted({change.path for change in self.changes})[:20]
+        return {"kind": "trait", "traits": names} if names else {"kind": "trait"}
+
+    def diff(self, at: int, reason: Reason) -> None:
+        """Enter and leave segments, so that the memberships are what is true."""
+        state, catalog = self.state, self.catalog
+        positions = catalog.matcher.positions
+        before = 0
+        gone: list[str] = []
+        for key in state.memberships:
+            position = positions.get(key)
+            if position is not None:
+                before |= 1 << position
+            elif key not in catalog.refused_keys:
+                gone.append(key)
+        moved = before ^ self.truths
+        if not moved and not gone:
+            return
+        for key in gone:
+            self.transition(key, False, state.memberships.pop(key).version, at, reason)
+        for position in positions_of(moved):
+            key = catalog.keys[position]
+            entered = bool(self.truths >> position & 1)
+            version = catalog.segments[key].definition.version
+            if entered:
+                state.memberships[key] = Membership(at, version)
+            else:
+                del state.memberships[key]
+            self.transition(key, entered, version, at, reason)
+
+    def transition(self, key: str, entered: bool, version: int, at: int, reason: Reason) -> None:
+        self.state.sequence += 1
+        self.stored = True
+        self.transitions.append(Transition(self.state.sequence, key, entered, version, at, reason))
+
+    def decision(self, now: int) -> Decision:
+        state = self.state
+        if self.decided is None:
+            # Nothing was due and nothing came: the stored answer stands, told as of now.
+            prepared = self.prepare()
+            self.truths = prepared.at(now)
+            self.horizon = walk(prepared, now, self.truths)
+            state.due_at = self.horizon.valid_until
+        state.catalog_revision = self.catalog.revision
+        if self.stored:
+            state.decided_at = now
+        return Decision(
+            state=state,
+            truths=self.truths,
+            horizon=self.horizon,
+            outputs=self.outputs,
+            changes=self.changes,
+            problems=self.problems,
+            transitions=self.transitions,
+            stored=self.stored,
+        )
+
+
+def keys_of(catalog: Catalog, truths: int) -> Sequence[str]:
+    """Keys of the segments in a bitset, sorted."""
+    return sorted(catalog.keys[position] for position in positions_of(truths))

@@ -1,0 +1,133 @@
+"""Following the catalog: load what is active, compile it aside, swap it in whole."""
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.core.catalog import compile_catalog
+from service.core.instants import zone_named
+from service.core.parsing import Schema
+from service.core.traits import TraitType
+from service.live import ActiveModel, Live, RefusedModel, Served
+from service.scoring import bundle
+from service.scoring.errors import BundleRefused, ScorerUnavailable
+from service.settings import Settings
+from service.store import catalogs
+from service.store.catalogs import CatalogRows, ModelRow
+from service.store.database import UNAVAILABLE, Database
+
+log = structlog.get_logger()
+
+# A replaced model may still be asked by assignments under way.
+GRACE = 30.0  # s
+
+CANT_READ = (*UNAVAILABLE, SQLAlchemyError)
+
+
+def schema_of(settings: Settings, types: dict[str, str]) -> Schema:
+    """What conditions are parsed against in this workspace."""
+    return Schema(
+        zone=zone_named(settings.time_zone),
+        types={name: TraitType(kind) for name, kind in types.items()},
+        rules_limit=settings.rules_limit,
+        depth_limit=settings.json_depth,
+    )
+
+
+def build(rows: CatalogRows, settings: Settings, previous: Served | None) -> Served:
+    """Compile a catalog and load its models; reuses what has not changed."""
+    catalog = compile_catalog(
+        rows.definitions,
+        schema_of(settings, rows.types),
+        rows.revision,
+        previous.catalog if previous else None,
+    )
+    models: list[ActiveModel] = []
+    refused: list[RefusedModel] = []
+    for row in rows.models:
+        known = _known(previous, row.name)
+        if known is not None and known.digest == row.digest and known.version == row.version:
+            models.append(known)
+            continue
+        try:
+            models.append(_load(row, settings.bundles))
+        except (BundleRefused, ScorerUnavailable, OSError) as error:
+            log.error("model_refused", model=row.name, version=row.version, reason=str(error))
+            refused.append(RefusedModel(row.name, row.version, str(error)))
+            if known is not None:
+                models.append(known)
+    return Served(catalog, rows.publications, tuple(models), tuple(refused))
+
+
+def _known(previous: Served | None, name: str) -> ActiveModel | None:
+    models = previous.models if previous else ()
+    return next((model for model in models if model.name == name), None)
+
+
+def _load(row: ModelRow, bundles: Path) -> ActiveModel:
+    verified = bundle.verify(bundles / row.name / row.version, row.digest)
+    return ActiveModel(row.name, row.version, row.digest, bundle.load(verified))
+
+
+class Follower:
+    """Keeps a Live at the catalog's newest revision."""
+
+    def __init__(self, database: Database, live: Live, settings: Settings) -> None:
+        self._database = database
+        self._live = live
+        self._settings = settings
+        self._loading = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+
+    async def load(self) -> Served:
+        """Read and compile the newest catalog, off the event loop."""
+        async with self._database.engine.connect() as connection:
+            await connection.execution_options(isolation_level="REPEATABLE READ")
+            rows = await catalogs.read_catalog(connection)
+        previous = self._live.served if self._live.loaded else None
+        return await asyncio.to_thread(build, rows, self._settings, previous)
+
+    async def catch_up(self, revision: int) -> None:
+        """Return once the live catalog is `revision` or newer."""
+        async with self._loading:
+            if self._live.loaded and self._live.served.revision >= revision:
+                return
+            before = self._live.served.models if self._live.loaded else ()
+            served = await self.load()
+            self._live.swap(served)
+            log.info(
+                "catalog",
+                revision=served.revision,
+                segments=len(served.catalog.segments),
+                refused=len(served.catalog.refused),
+            )
+            loop = asyncio.get_running_loop()
+            for model in before:
+                if model not in served.models:
+                    loop.call_later(GRACE, model.scorer.close)
+
+    def start(self) -> None:
+        """Begin to look at the head at regular intervals."""
+        self._task = asyncio.create_task(self._run(), name="follower")
+
+    async def stop(self) -> None:
+        """Stop looking."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.catalog_poll)
+            try:
+                async with self._database.engine.connect() as connection:
+                    revision = await catalogs.head_revision(connection)
+                self._live.set_store(available=True)
+                if revision > self._live.served.revision:
+                    await self.catch_up(revision)
+            except CANT_READ as error:
+                self._live.set_store(available=False, reason=type(error).__name__)

@@ -1,0 +1,121 @@
+"""The one mutable reference: what this process serves right now."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import structlog
+
+from service.core.catalog import Catalog
+from service.core.deciding import (
+    Decision,
+    Input,
+    Outputs,
+    Publication,
+    State,
+    Undecidable,
+    decide,
+)
+from service.core.traits import Profile
+from service.scoring.errors import ScorerUnavailable
+from service.scoring.scorer import Scorer
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveModel:
+    """A model that is served."""
+
+    name: str
+    version: str
+    digest: str
+    scorer: Scorer
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedModel:
+    """A model that should be served and can't be, and why."""
+
+    name: str
+    version: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A catalog with the models it reads, swapped as a whole.
+
+    `publications`: when and why each recent revision was published.
+    """
+
+    catalog: Catalog
+    publications: Mapping[int, Publication] = field(default_factory=dict)
+    models: tuple[ActiveModel, ...] = ()
+    refused_models: tuple[RefusedModel, ...] = ()
+
+    @property
+    def blocking(self) -> bool:
+        """Whether scoring waits for another process, so that an event loop must not do it."""
+        return any(model.scorer.form == "joblib" for model in self.models)
+
+    @property
+    def revision(self) -> int:
+        """The catalog's revision."""
+        return self.catalog.revision
+
+    @property
+    def has_lists(self) -> bool:
+        """Whether deciding needs to know the lists a customer is on."""
+        return bool(self.catalog.matcher.list_bits)
+
+    def score(self, profile: Profile) -> Outputs:
+        """What every model says of one profile, by the model's name. Raises Undecidable."""
+        try:
+            return {model.name: model.scorer.predict_one(profile) for model in self.models}
+        except ScorerUnavailable as error:
+            raise Undecidable(str(error)) from error
+
+    def decide(self, state: State, given: Input | None, now: int) -> Decision:
+        """Decide one customer. Raises Invalid or Undecidable."""
+        publication = self.publication_since(state.catalog_revision)
+        return decide(self.catalog, state, now, given, self.score, publication)
+
+    def publication_since(self, revision: int) -> Publication:
+        """When the current revision was published, and why a customer last decided under an
+        older one is decided again: the cause, where all revisions since share one."""
+        head = self.catalog.revision
+        latest = self.publications.get(head, Publication())
+        causes = {
+            self.publications[between].cause if between in self.publications else "definition"
+            for between in range(max(revision + 1, head - len(self.publications)), head + 1)
+        }
+        return Publication(latest.at, causes.pop() if len(causes) == 1 else "definition")
+
+
+class Live:
+    """Holds exactly one Served and swaps it whole; knows whether the store answers."""
+
+    def __init__(self) -> None:
+        self._served: Served | None = None
+        self.store_available = True
+
+    @property
+    def loaded(self) -> bool:
+        """Whether there is a catalog to serve yet."""
+        return self._served is not None
+
+    @property
+    def served(self) -> Served:
+        """What is served right now."""
+        assert self._served is not None, "nothing is served yet"  # noqa: S101
+        return self._served
+
+    def swap(self, served: Served) -> None:
+        """Serve something else from now on."""
+        self._served = served
+
+    def set_store(self, *, available: bool, reason: str | None = None) -> None:
+        """Note whether the store answers; a change is logged once."""
+        if available != self.store_available:
+            log.warning("store", available=available, reason=reason)
+        self.store_available = available

@@ -1,0 +1,112 @@
+"""Reading the rules table whole, and publishing: the catalog's revision moves here only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.core.catalog import Definition
+from service.core.deciding import Publication
+from service.core.instants import from_datetime
+from service.store.tables import catalog_head, catalog_revisions, models
+
+REVISIONS_REMEMBERED = 1_000
+
+# As text: decoding ten thousand definitions is most of a start's time.
+_SEGMENTS = text("select key, version, definition::text from segments where status = 'active'")
+_TRAITS = text("select name, definition ->> 'type' as type from traits")
+
+_decode = msgspec.json.decode
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    """An active model as it is registered."""
+
+    name: str
+    version: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogRows:
+    """What a catalog is compiled from, read in one snapshot."""
+
+    revision: int
+    definitions: Sequence[Definition]
+    types: dict[str, str]
+    models: Sequence[ModelRow]
+    publications: dict[int, Publication]
+
+
+async def head_revision(connection: AsyncConnection) -> int:
+    """The catalog's current revision."""
+    revision: int = (await connection.execute(select(catalog_head.c.revision))).scalar_one()
+    return revision
+
+
+async def read_catalog(connection: AsyncConnection) -> CatalogRows:
+    """Everything active. `connection` must be in a repeatable-read transaction."""
+    revision = await head_revision(connection)
+    rows = (await connection.execute(_SEGMENTS)).all()
+    definitions = [
+        definition_of(key, version, _decode(definition)) for key, version, definition in rows
+    ]
+    types = {name: kind for name, kind in await connection.execute(_TRAITS) if kind}
+    active = await connection.execute(
+        select(models.c.name, models.c.version, models.c.digest)
+        .where(models.c.status == "active")
+        .order_by(models.c.name)
+    )
+    published = await connection.execute(
+        select(catalog_revisions).where(
+            catalog_revisions.c.revision > revision - REVISIONS_REMEMBERED
+        )
+    )
+    return CatalogRows(
+        revision=revision,
+        definitions=definitions,
+        types=types,
+        models=[ModelRow(*row) for row in active],
+        publications={
+            row.revision: Publication(from_datetime(row.published_at), row.cause)
+            for row in published
+        },
+    )
+
+
+def definition_of(key: str, version: int, document: dict[str, Any]) -> Definition:
+    """A stored definition as the catalog compiles it."""
+    return Definition(
+        key=key,
+        version=version,
+        name=document.get("name") or key,
+        condition=document.get("condition"),
+        scheme=document.get("scheme"),
+        priority=document.get("priority"),
+        treatment=document.get("treatment"),
+    )
+
+
+async def lock_head(connection: AsyncConnection) -> int:
+    """Lock the catalog for publishing: others who publish wait. The current revision."""
+    revision: int = (
+        await connection.execute(select(catalog_head.c.revision).with_for_update())
+    ).scalar_one()
+    return revision
+
+
+async def publish(
+    connection: AsyncConnection, revision: int, at: datetime, cause: str, keys: Sequence[str]
+) -> None:
+    """Make `revision` the catalog's, with its cause; the head must be locked."""
+    await connection.execute(update(catalog_head).values(revision=revision))
+    await connection.execute(
+        insert(catalog_revisions).values(
+            revision=revision, published_at=at, cause=cause, keys=list(keys)
+        )
+    )

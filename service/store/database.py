@@ -1,0 +1,56 @@
+"""The way to PostgreSQL: one engine for everything ordinary, plain asyncpg for the writer."""
+
+from typing import Any
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from service.store.server_check import DatabaseUrl, normalise_url
+
+# A server that answers nothing for so long is as good as gone: requests get 503 and may retry.
+COMMAND_TIMEOUT = 10.0  # s
+CONNECT_TIMEOUT = 5.0  # s
+
+# What PostgreSQL or the way to it raises when the store can't be used now, not for this data.
+UNAVAILABLE: tuple[type[BaseException], ...] = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.CannotConnectNowError,
+)
+
+
+class Database:
+    """One PostgreSQL database."""
+
+    def __init__(self, url: str, pool: int = 8) -> None:
+        """`url`: `postgresql://...`; `pool`: connections of the engine at most."""
+        self.url: DatabaseUrl = normalise_url(url)
+        self.engine: AsyncEngine = create_async_engine(
+            self.url.sqlalchemy,
+            pool_size=pool,
+            max_overflow=0,
+            pool_timeout=5,
+            pool_pre_ping=True,
+            connect_args={
+                "command_timeout": COMMAND_TIMEOUT,
+                "timeout": CONNECT_TIMEOUT,
+                "server_settings": {"application_name": "segserve", "timezone": "UTC"},
+            },
+        )
+
+    async def connect(self) -> Any:
+        """A plain asyncpg connection, for one who keeps it."""
+        return await asyncpg.connect(
+            self.url.asyncpg,
+            timeout=CONNECT_TIMEOUT,
+            command_timeout=COMMAND_TIMEOUT,
+            server_settings={"application_name": "segserve writer", "timezone": "UTC"},
+        )
+
+    async def close(self) -> None:
+        """Let go of all connections of the engine."""
+        await self.engine.dispose()

@@ -1,0 +1,446 @@
+"""The group-commit writer: recorded work of one process, batched into transactions.
+
+Work waits in a bounded queue. A batch takes at most one piece of work a customer, locks the
+customers' rows, decides, writes, commits, and only then answers. A row that another process holds
+is left for the next batch; later work for the same customer waits behind it, in arrival order.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import asyncpg
+import msgspec
+import structlog
+
+from service.core.deciding import Decision, Input, Membership, State, Undecidable
+from service.core.parsing import Invalid, Problem
+from service.store import states
+from service.store.database import UNAVAILABLE, Database
+
+log = structlog.get_logger()
+
+TRIES_TOGETHER = 5
+TRIES_ALONE = 3
+LOCK_TIMEOUT = "1s"
+DEADLOCK_TRIES = 5
+
+RETRY = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+
+
+class Overloaded(RuntimeError):
+    """The queue is full, or the customer's row is held by others for too long."""
+
+
+class StoreUnavailable(RuntimeError):
+    """The database can't be reached, or did not answer; what was sent may or may not be stored."""
+
+
+class NotStored(RuntimeError):
+    """This one piece of work can't be stored, whatever is tried."""
+
+
+class Serving(Protocol):
+    """What decides: a catalog with its models, as the writer needs it."""
+
+    @property
+    def revision(self) -> int:
+        """The catalog's revision."""
+
+    @property
+    def has_lists(self) -> bool:
+        """Whether deciding needs to know the lists a customer is on."""
+
+    @property
+    def blocking(self) -> bool:
+        """Whether deciding waits for another process, so that an event loop must not do it."""
+
+    def decide(self, state: State, given: Input | None, now: int) -> Decision:
+        """Decide one customer. Raises Invalid or Undecidable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one customer may have."""
+
+    traits: int = 500
+    traits_bytes: int = 65_536
+
+
+@dataclass(slots=True)
+class Work:
+    """One customer to decide: with new input, or (`given` None) only to look again."""
+
+    customer_id: str
+    given: Input | None
+    answer: asyncio.Future[Decision | None]
+    tries: int = 0
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a batch came to: answers, errors, and work whose rows others held."""
+
+    decided: list[tuple[Work, Decision | None]] = field(default_factory=list)
+    failed: list[tuple[Work, Exception]] = field(default_factory=list)
+    held: list[Work] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Gauges:
+    """What the writer tells of itself."""
+
+    batch: Callable[[int, float], None] = lambda size, seconds: None
+    queue: Callable[[int], None] = lambda size: None
+
+
+class _NewerCatalog(Exception):
+    """The database's catalog is newer than ours."""
+
+    def __init__(self, revision: int) -> None:
+        super().__init__(revision)
+        self.revision = revision
+
+
+class Writer:
+    """Decides and stores recorded work, one transaction a batch."""
+
+    def __init__(
+        self,
+        database: Database,
+        serving: Callable[[], Serving],
+        catch_up: Callable[[int], Any],
+        clock: Callable[[], int],
+        limits: Limits | None = None,
+        queue: int = 4_096,
+        batch: int = 128,
+        gauges: Gauges | None = None,
+    ) -> None:
+        """`serving()`: what this process serves right now; `catch_up(revision)`: a coroutine
+        function that makes it that catalog or a newer one; `clock()`: microseconds since the
+        epoch."""
+        self._database = database
+        self._serving = serving
+        self._catch_up = catch_up
+        self._clock = clock
+        self._limits = limits or Limits()
+        self._queue_limit = queue
+        self._batch_limit = batch
+        self._gauges = gauges or Gauges()
+        self._ready: deque[Work] = deque()
+        self._background: deque[Work] = deque()
+        # Customers with work at hand, each with what waits behind it.
+        self._behind: dict[str, deque[Work]] = {}
+        self._waiting = 0
+        self._wake = asyncio.Event()
+        self._connection: Any = None
+        self._task: asyncio.Task[None] | None = None
+        self._alone: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    @property
+    def waiting(self) -> int:
+        """Pieces of work accepted and not yet answered."""
+        return self._waiting
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._task = asyncio.create_task(self._run(), name="writer")
+
+    async def stop(self) -> None:
+        """Finish what was accepted, then stop."""
+        self._stopping = True
+        self._wake.set()
+        if self._task is not None:
+            await self._task
+        if self._alone:
+            await asyncio.wait(self._alone)
+        if self._connection is not None:
+            with suppress(*UNAVAILABLE):
+                await self._connection.close(timeout=2)
+
+    def submit(self, customer_id: str, given: Input) -> asyncio.Future[Decision | None]:
+        """Queue recorded work; the future is done once it is committed. Raises Overloaded."""
+        if self._stopping:
+            raise StoreUnavailable("the service is shutting down")
+        if self._waiting >= self._queue_limit:
+            raise Overloaded(f"{self._waiting:,} assignments wait already")
+        return self._enqueue(Work(customer_id, given, _future()), self._ready)
+
+    def touch(self, customer_id: str) -> asyncio.Future[Decision | None]:
+        """Queue a customer to be decided again, behind all recorded work. The answer is None
+        when there is no such customer."""
+        return self._enqueue(Work(customer_id, None, _future()), self._background)
+
+    def _enqueue(self, work: Work, queue: deque[Work]) -> asyncio.Future[Decision | None]:
+        self._waiting += 1
+        behind = self._behind.get(work.customer_id)
+        if behind is None:
+            self._behind[work.customer_id] = deque()
+            queue.append(work)
+            self._wake.set()
+        else:
+            behind.append(work)
+        return work.answer
+
+    async def _run(self) -> None:
+        while True:
+            if not self._ready and not self._background:
+                if self._stopping and not self._alone:
+                    return
+                self._wake.clear()
+                if self._stopping:
+                    await asyncio.wait(self._alone)
+                    continue
+                await self._wake.wait()
+                continue
+            batch = self._take()
+            self._gauges.queue(self._waiting)
+            started = time.perf_counter()
+            await self._settle(batch)
+            self._gauges.batch(len(batch), time.perf_counter() - started)
+
+    def _take(self) -> list[Work]:
+        batch: list[Work] = []
+        for queue in (self._ready, self._background):
+            while queue and len(batch) < self._batch_limit:
+                batch.append(queue.popleft())
+        return batch
+
+    def _done(self, work: Work) -> None:
+        """Let in what waited behind a customer's work."""
+        self._waiting -= 1
+        behind = self._behind[work.customer_id]
+        if behind:
+            following = behind.popleft()
+            (self._background if following.given is None else self._ready).append(following)
+            self._wake.set()
+        else:
+            del self._behind[work.customer_id]
+
+    def _answer(self, outcome: Outcome) -> None:
+        for work, decision in outcome.decided:
+            if not work.answer.done():
+                work.answer.set_result(decision)
+            self._done(work)
+        for work, error in outcome.failed:
+            if not work.answer.done():
+                work.answer.set_exception(error)
+            self._done(work)
+        for work in reversed(outcome.held):
+            work.tries += 1
+            if work.tries < TRIES_TOGETHER:
+                self._ready.appendleft(work)
+            else:
+                task = asyncio.create_task(self._settle_alone(work), name="writer-alone")
+                self._alone.add(task)
+                task.add_done_callback(self._alone.discard)
+        if outcome.held and not outcome.decided:
+            # All that is left is held by others: give them a moment.
+            self._wake.set()
+
+    async def _settle(self, batch: list[Work]) -> None:
+        """Store a batch. A data error bisects it, so that only the bad work fails."""
+        pending = [batch]
+        while pending:
+            part = pending.pop()
+            try:
+                outcome = await self._attempt(part)
+            except asyncio.CancelledError:
+                self._answer(_all_failed(part, StoreUnavailable("the service is shutting down")))
+                raise
+            except UNAVAILABLE as error:
+                await self._drop_connection()
+                self._answer(_all_failed(part, StoreUnavailable(_reason(error))))
+            except (asyncpg.PostgresError, ValueError) as error:
+                if len(part) == 1:
+                    log.warning("not_stored", error=type(error).__name__)
+                    self._answer(_all_failed(part, NotStored(_reason(error))))
+                else:
+                    middle = len(part) // 2
+                    pending += [part[middle:], part[:middle]]
+            else:
+                self._answer(outcome)
+                if outcome.held and not outcome.decided and not outcome.failed:
+                    await asyncio.sleep(0.002 * max(work.tries for work in outcome.held))
+
+    async def _attempt(self, batch: list[Work]) -> Outcome:
+        """Store a batch in one transaction, again while the catalog is newer or after a
+        deadlock."""
+        for _ in range(DEADLOCK_TRIES):
+            try:
+                connection = await self._connected()
+                return await self._transact(connection, batch)
+            except _NewerCatalog as newer:
+                await self._catch_up(newer.revision)
+            except RETRY:
+                continue
+        return Outcome(failed=[(work, Overloaded("the database is contended")) for work in batch])
+
+    async def _settle_alone(self, work: Work) -> None:
+        """Store work whose row others keep holding, on a connection of its own, patiently."""
+        try:
+            outcome = await self._attempt_alone(work)
+        except UNAVAILABLE as error:
+            outcome = _all_failed([work], StoreUnavailable(_reason(error)))
+        except (asyncpg.PostgresError, ValueError) as error:
+            outcome = _all_failed([work], NotStored(_reason(error)))
+        self._answer(outcome)
+
+    async def _attempt_alone(self, work: Work) -> Outcome:
+        connection = await self._database.connect()
+        try:
+            await connection.execute(f"set lock_timeout = '{LOCK_TIMEOUT}'")
+            for _ in range(TRIES_ALONE):
+                try:
+                    return await self._transact(connection, [work], wait=True)
+                except _NewerCatalog as newer:
+                    await self._catch_up(newer.revision)
+                except (*RETRY, asyncpg.LockNotAvailableError):
+                    continue
+        finally:
+            await connection.close(timeout=2)
+        return _all_failed([work], Overloaded("the customer's record is held by another process"))
+
+    async def _connected(self) -> Any:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await self._database.connect()
+        return self._connection
+
+    async def _drop_connection(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(*UNAVAILABLE):
+                connection.terminate()
+
+    async def _transact(
+        self, connection: Any, batch: Sequence[Work], *, wait: bool = False
+    ) -> Outcome:
+        served = self._serving()
+        await connection.execute("begin")
+        try:
+            outcome = await self._decide_and_write(connection, served, batch, wait=wait)
+        except UNAVAILABLE:
+            raise  # the connection is dropped, and its transaction with it
+        except BaseException:
+            with suppress(*UNAVAILABLE):
+                await connection.execute("rollback")
+            raise
+        await connection.execute("commit")
+        return outcome
+
+    async def _decide_and_write(
+        self, connection: Any, served: Serving, batch: Sequence[Work], *, wait: bool
+    ) -> Outcome:
+        ids = [work.customer_id for work in batch]
+        found, head = await states.lock(connection, ids, wait=wait)
+        self._check(served, head, found)
+        new: dict[str, State] = {}
+        missing = {
+            work.customer_id: work.given.at
+            for work in batch
+            if work.given is not None and work.customer_id not in found
+        }
+        if missing:
+            new, head = await states.insert(connection, missing)
+            self._check(served, head, new)
+        if served.has_lists:
+            for customer_id, keys in (await states.read_lists(connection, ids)).items():
+                state = found.get(customer_id) or new.get(customer_id)
+                if state is not None:
+                    state.lists = keys
+        decider = _Decider(served, self._clock(), self._limits)
+        if served.blocking:
+            outcome = await asyncio.to_thread(decider.decide, batch, found, new)
+        else:
+            outcome = decider.decide(batch, found, new)
+        if decider.to_write:
+            await states.write(connection, served.revision, decider.to_write, decider.before)
+        if decider.came_to_nothing:
+            await states.forget(connection, decider.came_to_nothing)
+        return outcome
+
+    @staticmethod
+    def _check(served: Serving, head: int | None, found: Mapping[str, State]) -> None:
+        newest = max((state.catalog_revision for state in found.values()), default=0)
+        newest = max(newest, head or 0)
+        if newest > served.revision:
+            raise _NewerCatalog(newest)
+
+
+class _Decider:
+    """Decides a batch in memory."""
+
+    def __init__(self, served: Serving, now: int, limits: Limits) -> None:
+        self.served = served
+        self.now = now
+        self.limits = limits
+        self.to_write: list[tuple[Decision, str]] = []
+        self.before: dict[str, Mapping[str, Membership]] = {}
+        self.came_to_nothing: list[str] = []
+
+    def decide(
+        self, batch: Sequence[Work], found: Mapping[str, State], new: Mapping[str, State]
+    ) -> Outcome:
+        """Decide each piece of work whose row we hold."""
+        outcome = Outcome()
+        for work in batch:
+            state = found.get(work.customer_id) or new.get(work.customer_id)
+            if state is None:
+                if work.given is None:
+                    # Gone, or held: a customer that is looked at again need not exist.
+                    outcome.decided.append((work, None))
+                else:
+                    outcome.held.append(work)
+                continue
+            try:
+                outcome.decided.append((work, self._one(work, state)))
+            except (Invalid, Undecidable) as error:
+                outcome.failed.append((work, error))
+            except Exception as error:
+                # One customer's data must not stop the others; the trace goes to the log.
+                log.exception("decision_failed")
+                outcome.failed.append((work, NotStored(f"deciding failed: {type(error).__name__}")))
+            else:
+                continue
+            if work.customer_id in new:
+                self.came_to_nothing.append(work.customer_id)
+        return outcome
+
+    def _one(self, work: Work, state: State) -> Decision:
+        before = dict(state.memberships)
+        # Another process may have decided this customer by a clock that runs ahead of ours.
+        now = max(self.now, state.decided_at or 0)
+        decision = self.served.decide(state, work.given, now)
+        if decision.stored:
+            encoded = msgspec.json.encode(state.traits)
+            self._check(state, encoded)
+            self.to_write.append((decision, encoded.decode()))
+            self.before[state.customer_id] = before
+        return decision
+
+    def _check(self, state: State, encoded: bytes) -> None:
+        limits = self.limits
+        if len(state.times) > limits.traits:
+            detail = f"a customer has {limits.traits:,} traits at most"
+            raise Invalid([Problem("/traits", "too_many", detail)])
+        if len(encoded) > limits.traits_bytes:
+            detail = f"a customer's traits take {limits.traits_bytes:,} bytes at most"
+            raise Invalid([Problem("/traits", "too_large", detail)])
+
+
+def _future() -> asyncio.Future[Decision | None]:
+    return asyncio.get_running_loop().create_future()
+
+
+def _all_failed(batch: Sequence[Work], error: Exception) -> Outcome:
+    return Outcome(failed=[(work, error) for work in batch])
+
+
+def _reason(error: BaseException) -> str:
+    """What went wrong, without the data it went wrong on."""
+    return f"{type(error).__name__}"
