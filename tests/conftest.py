@@ -20,7 +20,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Leave nothing running: wait until the run's server has stopped."""
-    if not config.stash[STARTED_HERE]:
+    if not config.stash.get(STARTED_HERE, False):
         return
     until = time.monotonic() + 30
     while (folder := postgres.run_dir()).exists():

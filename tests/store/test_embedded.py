@@ -29,6 +29,7 @@ from service.store.embedded import (
     supervisor,
 )
 from service.store.embedded.locks import DataFolderLock
+from tests.postgres import scratch_root
 
 ROOT = os.geteuid() == 0
 as_root = pytest.mark.skipif(not ROOT, reason="needs root: it is about what root does")
@@ -108,16 +109,16 @@ def socket_dir(dsn: str) -> Path:
 @pytest.fixture(scope="module")
 def system_dir() -> Iterator[Path]:
     """Where root keeps programs and clusters: the service's account must pass its parents."""
-    parent = Path(tempfile.mkdtemp(prefix="segserve-system-"))
+    parent = Path(tempfile.mkdtemp(prefix="segserve-system-", dir=scratch_root()))
     parent.chmod(0o711)
     yield parent / "system"
     shutil.rmtree(parent)
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, system_dir: Path) -> Path:
+def made(system_dir: Path) -> Path:
     """A data folder whose cluster is made, and has a table with one row."""
-    data_dir = tmp_path_factory.mktemp("service") / "data"
+    data_dir = system_dir.parent / "data"
     with EmbeddedPostgres(data_dir, system_dir=system_dir) as postgres:
         ask(postgres.dsn, "create table notes as select 'kept' as note", "select 1")
     return data_dir
@@ -254,6 +255,7 @@ def test_a_forked_child_does_not_keep_the_folder(tmp_path: Path) -> None:
 import os, sys, time
 from pathlib import Path
 from service.store.embedded.locks import DataFolderLock
+from tests.postgres import scratch_root
 lock = DataFolderLock(Path(sys.argv[1])); lock.acquire()
 if os.fork() == 0:
     print("forked", flush=True); time.sleep(60)
@@ -314,7 +316,7 @@ def test_it_waits_for_a_slow_recovery_and_says_so(data_dir: Path, system_dir: Pa
     postgres = EmbeddedPostgres(
         data_dir,
         system_dir=system_dir,
-        options={"restore_command": "sleep 0.7; false", "hot_standby": "off"},
+        options={"restore_command": "sleep 0.5; false", "hot_standby": "off"},
     )
     since = time.monotonic()
     try:
@@ -472,7 +474,7 @@ def test_a_folder_that_cannot_be_made_says_what_to_do(tmp_path: Path, system_dir
 
 
 @pytest.fixture
-def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def small_disk() -> Iterator[Path]:
     parent = Path(tempfile.mkdtemp(prefix="segserve-disk-"))
     parent.chmod(0o711)
     disk = parent / "disk"
@@ -542,7 +544,7 @@ def test_as_root_each_data_folder_has_its_own_cluster(
 
 @as_root
 def test_a_half_made_copy_of_the_programs_is_replaced(tmp_path: Path, system_dir: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix="segserve-copy-") as parent:
+    with tempfile.TemporaryDirectory(prefix="segserve-copy-", dir=scratch_root()) as parent:
         Path(parent).chmod(0o711)
         fresh = Path(parent) / "system"
         name = next(system_dir.glob("postgresql-18-*")).name
@@ -554,46 +556,64 @@ def test_a_half_made_copy_of_the_programs_is_replaced(tmp_path: Path, system_dir
 
 
 @pytest.fixture
-def unprivileged(system_dir: Path, made: Path) -> Iterator[Callable[[Path], dict[str, object]]]:
+def unprivileged(system_dir: Path, made: Path) -> Iterator[Callable[..., dict[str, object]]]:
     """Run the service in a folder as an account without privileges; what it printed."""
+    folder = system_dir.parent / "unprivileged"
+    folder.mkdir(mode=0o700)
     packages, uid, gid = system_dir, os.geteuid(), os.getegid()
     if ROOT:
         packages = next(system_dir.glob("postgresql-18-*"))
         uid, gid = system_dir.stat().st_uid, system_dir.stat().st_gid
-        (system_dir / "runtime").mkdir(mode=0o700)
-        os.chown(system_dir / "runtime", uid, gid)
+        os.chown(folder, uid, gid)
 
-    def run(folder: Path) -> dict[str, object]:
-        command = [sys.executable, "-c", UNPRIVILEGED, str(folder), str(packages)]
+    def run(data_dir: Path, **environment: str) -> dict[str, object]:
+        command = [sys.executable, "-c", UNPRIVILEGED, str(data_dir), str(packages)]
         done = subprocess.run(
-            [*command, str(uid), str(gid)], check=True, stdout=subprocess.PIPE, text=True
+            [*command, str(uid), str(gid)],
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **environment},
         )
         return json.loads(done.stdout)
 
     yield run
-    if ROOT:
-        shutil.rmtree(system_dir / "runtime")
+    shutil.rmtree(folder)
 
 
 def test_without_root_the_cluster_is_in_the_data_folder(
-    unprivileged: Callable[[Path], dict[str, object]], system_dir: Path, tmp_path: Path
+    unprivileged: Callable[..., dict[str, object]], system_dir: Path
 ) -> None:
-    folder = (system_dir / "runtime" if ROOT else tmp_path) / "data"
-    said = unprivileged(folder)
+    data_dir = system_dir.parent / "unprivileged" / "data"
+    runtime = system_dir.parent / "unprivileged" / "runtime"
+    runtime.mkdir(mode=0o700)
+    owner = runtime.parent.stat()
+    os.chown(runtime, owner.st_uid, owner.st_gid)
+
+    said = unprivileged(data_dir, XDG_RUNTIME_DIR=str(runtime))
     assert said["answer"] == 42
-    assert (folder / "postgres" / "data" / "PG_VERSION").read_text() == "18\n"
-    assert len(str(socket_dir(said["dsn"]))) < 60
+    assert (data_dir / "postgres" / "data" / "PG_VERSION").read_text() == "18\n"
+    assert socket_dir(said["dsn"]).parent == runtime / "segserve"
+
+    (runtime / "segserve").rmdir()
+    runtime.chmod(0o500)
+    said = unprivileged(data_dir, XDG_RUNTIME_DIR=str(runtime))
+    assert said["answer"] == 42
+    assert socket_dir(said["dsn"]).parent == Path(f"/tmp/segserve-{owner.st_uid}")  # noqa: S108
+
     if ROOT:
         with pytest.raises(EmbeddedPostgresRefused, match="PostgreSQL does not run as root"):
-            EmbeddedPostgres(folder, system_dir=system_dir).start()
+            EmbeddedPostgres(data_dir, system_dir=system_dir).start()
 
 
 @as_root
+@pytest.mark.parametrize("mode", [0o700, 0o755])
 def test_what_root_made_is_refused_without_root(
-    unprivileged: Callable[[Path], dict[str, object]], system_dir: Path
+    unprivileged: Callable[..., dict[str, object]], system_dir: Path, mode: int
 ) -> None:
-    folder = system_dir / "runtime" / "data"
-    folder.mkdir(mode=0o755)
-    with EmbeddedPostgres(folder, system_dir=system_dir):
+    data_dir = system_dir.parent / "unprivileged" / "data"
+    data_dir.mkdir(mode=mode)
+    with EmbeddedPostgres(data_dir, system_dir=system_dir):
         pass
-    assert "was made by root" in str(unprivileged(folder)["error"])
+    shutil.rmtree(cluster_home(data_dir, system_dir))
+    assert "was made by another user, such as root" in str(unprivileged(data_dir)["error"])

@@ -194,12 +194,14 @@ def locate(data_dir: Path, system_dir: Path) -> Cluster:
     Errors: EmbeddedPostgresRefused when the folder is another account's, or holds a data
     directory that is no cluster of ours.
     """
+    inside, note = data_dir / "postgres", data_dir / "embedded-postgres.txt"
+    if os.geteuid() != 0:
+        _refuse_what_another_made(data_dir, inside, note)
     if (data_dir / "PG_VERSION").exists():
         raise EmbeddedPostgresRefused(
             f"{data_dir} is itself a data directory of PostgreSQL. Set SEGSERVE_DATA_DIR to a "
             f"folder for segserve alone, or start that server and set DATABASE_URL."
         )
-    inside, note = data_dir / "postgres", data_dir / "embedded-postgres.txt"
     if os.geteuid() == 0:
         if inside.exists():
             raise EmbeddedPostgresRefused(
@@ -208,13 +210,22 @@ def locate(data_dir: Path, system_dir: Path) -> Cluster:
                 f"folder."
             )
         return _of_root(data_dir, system_dir, note)
-    if note.exists() or data_dir.stat().st_uid != os.geteuid():
-        raise EmbeddedPostgresRefused(
-            f"{data_dir} was made by {'root' if note.exists() else 'another user'}, not by user "
-            f"id {os.geteuid()}. Run segserve as the user that made it, or set SEGSERVE_DATA_DIR "
-            f"to another folder."
-        )
     return Cluster(inside, current_account(), programs(packaged()))
+
+
+def _refuse_what_another_made(data_dir: Path, inside: Path, note: Path) -> None:
+    # Volumes belong to root and let a group write: the owner alone tells nothing.
+    me = os.geteuid()
+    closed = not os.access(data_dir, os.R_OK | os.W_OK | os.X_OK)
+    if (
+        (closed and data_dir.stat().st_uid != me)
+        or note.exists()
+        or (inside.exists() and inside.stat().st_uid != me)
+    ):
+        raise EmbeddedPostgresRefused(
+            f"{data_dir} was made by another user, such as root, and this is user id {me}. Run "
+            f"segserve as the user that made it, or set SEGSERVE_DATA_DIR to another folder."
+        )
 
 
 def _of_root(data_dir: Path, system_dir: Path, note: Path) -> Cluster:

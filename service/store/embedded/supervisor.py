@@ -198,14 +198,23 @@ class EmbeddedPostgres:
     def _make_socket_dir(self, cluster: Cluster) -> Path:
         for base in self._socket_bases(cluster):
             folder = base / digest(cluster.home)
-            if len(os.fsencode(folder / f".s.PGSQL.{PORT}")) <= SOCKET_PATH_LIMIT:
+            if len(os.fsencode(folder / f".s.PGSQL.{PORT}")) > SOCKET_PATH_LIMIT:
+                continue
+            try:
                 private_folder(base, cluster.account)
                 private_folder(folder, cluster.account)
-                # Of a server that was killed. No other uses this folder: we hold the lock.
-                for leftover in folder.glob(".s.PGSQL.*"):
-                    leftover.unlink()
-                return folder
-        raise EmbeddedPostgresRefused("There is no folder whose path is short enough for a socket.")
+            except OSError:
+                # Such as the read-only /tmp of a hardened container.
+                continue
+            # Of a server that was killed. No other uses this folder: we hold the lock.
+            for leftover in folder.glob(".s.PGSQL.*"):
+                leftover.unlink()
+            return folder
+        raise EmbeddedPostgresRefused(
+            "There is no folder for PostgreSQL's socket: XDG_RUNTIME_DIR and /tmp cannot be "
+            "written, and the path of the data folder is too long. Set SEGSERVE_DATA_DIR to one of "
+            "at most 60 characters."
+        )
 
     def _socket_bases(self, cluster: Cluster) -> Iterator[Path]:
         runtime = os.environ.get("XDG_RUNTIME_DIR")
@@ -215,6 +224,7 @@ class EmbeddedPostgres:
             yield Path(runtime) / "segserve"
         # Not TMPDIR, which may be long. `private_folder` refuses what others put there.
         yield Path("/tmp") / f"segserve-{cluster.account.uid}"  # noqa: S108
+        yield cluster.home / "run"
 
     def _launch_after_leftovers(self, say: Progress) -> None:
         until = time.monotonic() + LEFTOVERS
