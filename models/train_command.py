@@ -1,6 +1,6 @@
 """Train and publish in one go, for the command line: run it in a child process.
 
-Importing this module imports scikit-learn, which takes two seconds and 100 MB.
+Importing this module imports scikit-learn, which takes seconds and 100 MB.
 """
 
 from collections.abc import Callable, Iterable, Mapping

@@ -69,18 +69,19 @@ def train_clusters(
     _check(name, version, features, required, value_trait, clusters)
     rows, usable = FeatureReader(features, required).matrix(customers)
     matrix = rows[usable]
+    different = len({row.tobytes() for row in matrix})  # to np.unique no two NaN are one
+    if different < 2 * clusters:
+        raise TrainingRefused(
+            f"{clusters} clusters need at least {2 * clusters} different customers with "
+            f"{', '.join(required)}; there are {different}."
+        )
     empty = [
         feature.trait
         for feature, column in zip(features, matrix.T, strict=True)
         if np.isnan(column).all()
     ]
-    if len(matrix) and empty:
+    if empty:
         raise TrainingRefused(f"No customer has a usable value of: {', '.join(empty)}.")
-    if len(np.unique(matrix, axis=0)) < 2 * clusters:
-        raise TrainingRefused(
-            f"{clusters} clusters need at least {2 * clusters} different customers with "
-            f"{', '.join(required)}; there are {len(np.unique(matrix, axis=0))}."
-        )
     pipeline = make_pipeline(
         SimpleImputer(strategy="median"),
         FunctionTransformer(signed_log1p),

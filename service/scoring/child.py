@@ -1,6 +1,6 @@
 """The pipeline behind a process boundary: `python -m service.scoring.child FOLDER DIGEST`.
 
-Importing scikit-learn takes two seconds and 100 MB, and unpickling runs whatever the pickle
+Importing scikit-learn takes seconds and 100 MB, and unpickling runs whatever the pickle
 says, so neither happens in the service. The child verifies the bundle itself, unpickles the
 verified bytes, and scores what comes on stdin until stdin closes; `frames` is the protocol.
 """
@@ -8,6 +8,7 @@ verified bytes, and scores what comes on stdin until stdin closes; `frames` is t
 import os
 import signal
 import sys
+from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -56,16 +57,15 @@ def _taken_streams() -> tuple[BinaryIO, BinaryIO]:
 
 
 def _unpickled(bundle: VerifiedBundle) -> Any:
-    import joblib
-    import sklearn
-
-    trained_with = bundle.manifest.libraries.get("scikit-learn")
-    if trained_with != sklearn.__version__:
+    trained_with, installed = bundle.manifest.libraries.get("scikit-learn"), version("scikit-learn")
+    if trained_with != installed:
         # A pickle of another version may load and yet answer otherwise.
         raise BundleRefused(
             f"{bundle.manifest.name}/{bundle.manifest.version} was trained with scikit-learn "
-            f"{trained_with}; {sklearn.__version__} is installed."
+            f"{trained_with}; {installed} is installed."
         )
+    import joblib
+
     return joblib.load(BytesIO(bundle.files[PIPELINE]))
 
 

@@ -17,7 +17,7 @@ from service.scoring.errors import BundleRefused, ScorerUnavailable
 from service.scoring.features import Matrix
 from service.scoring.frames import Ready, Rows, Scores, framed, packed, received, unpacked
 
-START_TIMEOUT = 60.0  # seconds; importing scikit-learn takes two, on a loaded machine many
+START_TIMEOUT = 120.0  # seconds; importing scikit-learn takes two, on a loaded machine twenty
 ANSWER_TIMEOUT = 10.0  # seconds a chunk
 REST = 5.0  # seconds between attempts to start a child that would not start
 

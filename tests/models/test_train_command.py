@@ -23,9 +23,7 @@ def test_customers_come_from_a_file_or_from_memory(tmp_path: Path) -> None:
     digest, from_memory = train(iter(customers), "household-tiers", "2", tmp_path / "bundles")
     assert from_file.training == from_memory.training
     assert from_file.unusual_distance == from_memory.unusual_distance
-    assert from_file.labels == ("tier-1", "tier-2", "tier-3", "tier-4", "tier-5") or sorted(
-        from_file.labels
-    ) == [f"tier-{rank}" for rank in range(1, 6)]
+    assert sorted(from_file.labels) == [f"tier-{rank}" for rank in range(1, 6)]
     with load(verify(tmp_path / "bundles" / "household-tiers" / "2", digest)) as scorer:
         assert scorer.manifest == from_memory
 

@@ -23,9 +23,12 @@ from tests.scoring import generated
 Bundle = tuple[Path, str]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def engine(published: Bundle) -> Iterator[JoblibEngine]:
-    engine = JoblibEngine(*published)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("DATABASE_URL", "postgresql://hush-hush")
+        environment.setenv("SEGSERVE_BOOTSTRAP_KEY", "hush-hush")
+        engine = JoblibEngine(*published)
     yield engine
     engine.close()
 
@@ -44,6 +47,12 @@ def test_both_forms_answer_alike(published: Bundle, engine: JoblibEngine) -> Non
         assert all(same(first, second) for first, second in answers)
         for profile in profiles[:20]:
             assert same(onnx.predict_one(profile), joblib.predict_one(profile))
+
+
+def test_the_child_knows_no_secret(engine: JoblibEngine) -> None:
+    environment = psutil.Process(child_of(engine)).environ()
+    assert "PATH" in environment
+    assert "hush-hush" not in str(environment)
 
 
 def test_a_killed_child_is_replaced(engine: JoblibEngine, model: TrainedModel) -> None:
@@ -105,16 +114,6 @@ def test_closing_ends_the_child(published: Bundle, model: TrainedModel) -> None:
     assert not psutil.pid_exists(child)
     with pytest.raises(ScorerUnavailable, match="closed"):
         engine.run(model.matrix)
-
-
-def test_the_child_knows_no_secret(published: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DATABASE_URL", "postgresql://hush-hush")
-    monkeypatch.setenv("SEGSERVE_BOOTSTRAP_KEY", "hush-hush")
-    engine = JoblibEngine(*published)
-    environment = psutil.Process(child_of(engine)).environ()
-    engine.close()
-    assert "PATH" in environment
-    assert "hush-hush" not in str(environment)
 
 
 def test_a_pipeline_of_another_scikit_learn_is_refused(bundle: Bundle) -> None:
