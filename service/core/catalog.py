@@ -6,6 +6,7 @@ serves.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from service.core.conditions import Condition, Source, models_of, references_of
@@ -75,13 +76,14 @@ REFERENCE_DEPTH = 64
 
 class Tangled(ValueError):
     """Segments that refer to each other in a circle (`path` begins and ends with the same one),
-    or in too long a chain."""
+    or in too long a chain. `keys`: those to refuse for it."""
 
-    def __init__(self, path: Sequence[str]) -> None:
+    def __init__(self, path: Sequence[str], keys: Iterable[str]) -> None:
         circle = path[0] == path[-1]
         what = "in a circle" if circle else f"in a chain of more than {REFERENCE_DEPTH}"
         super().__init__(f"segments refer to each other {what}: {' -> '.join(path)}")
         self.path = list(path)
+        self.keys = frozenset(keys)
 
 
 def compile_catalog(
@@ -200,7 +202,7 @@ def _levels_or_refuse(segments: dict[str, Segment], refused: dict[str, Refusal])
             return order(segments)
         except Tangled as cycle:
             problem = Problem("/condition", "cycle", str(cycle))
-            for key in set(cycle.path) & segments.keys():
+            for key in cycle.keys:
                 _refuse(segments, refused, key, problem)
             _refuse_dangling(segments, refused)
 
@@ -211,51 +213,79 @@ def order(segments: Mapping[str, Segment]) -> list[Level]:
     Who refers to a segment of a scheme needs the scheme's winner, hence all its segments.
     """
     schemes = schemes_of(segments.values())
-    depth: dict[str, int] = {}  # of a segment's own condition
-    done: dict[str, int] = {}  # the level at which a segment's membership is known
-
-    def condition_depth(key: str, trail: list[str]) -> int:
-        if key in depth:
-            return depth[key]
-        if key in trail:
-            raise Tangled([*trail[trail.index(key) :], key])
-        if len(trail) >= REFERENCE_DEPTH:
-            raise Tangled([*trail, key])
+    needs = {
+        key: _needs(segment, segments, schemes)
+        for key, segment in segments.items()
+        if segment.condition is not None
+    }
+    placed: dict[str, int] = {}
+    waiting = dict(needs)
+    for level in count():
+        ready = [key for key, needed in waiting.items() if needed.keys() <= placed.keys()]
+        if not waiting:
+            break
+        if not ready:
+            raise _circle(waiting)
+        if level == REFERENCE_DEPTH:
+            raise Tangled(_chain(min(ready), needs, placed), ready)
+        for key in ready:
+            del waiting[key]
+        placed.update(dict.fromkeys(ready, level))
+    conditions: dict[int, list[tuple[str, Condition]]] = {}
+    complete: dict[int, list[tuple[str, tuple[str, ...]]]] = {}
+    for key, level in placed.items():
         condition = segments[key].condition
-        trail.append(key)
-        try:
-            below = [known(other, trail) for other in _references(condition)]
-        finally:
-            trail.pop()
-        depth[key] = max(below, default=-1) + 1
-        return depth[key]
-
-    def known(key: str, trail: list[str]) -> int:
-        if segments[key].condition is None:
-            return -1
-        if key not in done:
-            scheme = segments[key].definition.scheme
-            members = schemes[scheme] if scheme is not None else (key,)
-            # The segment itself first, so that a circle is told by the shortest path.
-            ordered = [key, *(member for member in members if member != key)]
-            done[key] = max(condition_depth(member, trail) for member in ordered)
-        return done[key]
-
-    by_level: dict[int, list[tuple[str, Condition]]] = {}
-    for key, segment in segments.items():
-        if segment.condition is not None:
-            by_level.setdefault(condition_depth(key, []), []).append((key, segment.condition))
-            known(key, [])
-    scheme_levels: dict[int, list[tuple[str, tuple[str, ...]]]] = {}
+        assert condition is not None  # noqa: S101 - lists are not placed
+        conditions.setdefault(level, []).append((key, condition))
     for scheme, members in schemes.items():
-        ruled = [member for member in members if segments[member].condition is not None]
-        if ruled:
-            complete = max(depth[member] for member in ruled)
-            scheme_levels.setdefault(complete, []).append((scheme, members))
+        # A scheme of lists alone is settled before the first condition.
+        level = max((placed.get(member, -1) for member in members), default=-1)
+        complete.setdefault(level, []).append((scheme, members))
     return [
-        Level(tuple(by_level[level]), tuple(scheme_levels.get(level, ())))
-        for level in sorted(by_level)
+        Level(tuple(conditions.get(level, ())), tuple(complete.get(level, ())))
+        for level in sorted(conditions.keys() | complete.keys())
     ]
+
+
+def _needs(
+    segment: Segment, segments: Mapping[str, Segment], schemes: Mapping[str, tuple[str, ...]]
+) -> dict[str, str]:
+    """The segments with conditions that must be known before this one, each with the reference
+    that asks for it."""
+    needs: dict[str, str] = {}
+    for key in sorted(references_of(segment.condition)) if segment.condition else ():
+        scheme = segments[key].definition.scheme
+        # The segment itself first, so that a circle is told by the shortest path.
+        for other in (key, *(schemes[scheme] if scheme is not None else ())):
+            if segments[other].condition is not None:
+                needs.setdefault(other, key)
+    return needs
+
+
+def _circle(waiting: Mapping[str, Mapping[str, str]]) -> Tangled:
+    """A circle among segments that all wait for one another."""
+    trail = [min(waiting)]
+    while True:
+        following = next(key for key in waiting[trail[-1]] if key in waiting)
+        if following in trail:
+            circle = trail[trail.index(following) :]
+            break
+        trail.append(following)
+    path = [circle[0]]
+    for key, following in zip(circle, [*circle[1:], circle[0]], strict=True):
+        reference = waiting[key][following]
+        path.extend([following] if reference == following else [reference, following])
+    return Tangled(path, circle)
+
+
+def _chain(
+    key: str, needs: Mapping[str, Mapping[str, str]], placed: Mapping[str, int]
+) -> list[str]:
+    """A longest chain of references that begins with a segment."""
+    path = [key]
+    while needs[path[-1]]:
+        path.append(max(needs[path[-1]], key=lambda other: placed[other]))
+    return path
 
 
 def _references(condition: Condition | None) -> list[str]:

@@ -1,0 +1,411 @@
+"""Random conditions, catalogs and profiles over a small world in which values often meet.
+
+Pools are short on purpose: a comparison with a value that no profile ever has finds no mistake.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from hypothesis import strategies as st
+
+from service.core.catalog import Catalog, Definition, compile_catalog
+from service.core.instants import DAY, from_datetime, parse_instant
+from service.core.operands import INCOMPARABLE, common_kind
+from service.core.operators import OPERATORS, Operand, Operator
+from service.core.parsing import CUSTOMER_FACTS, MODEL_OUTPUTS, Schema
+from service.core.traits import TraitType
+
+T = TraitType
+
+TYPES: dict[str, TraitType] = {
+    "name": T.STRING,
+    "age": T.NUMBER,
+    "spent": T.MONEY,
+    "vip": T.BOOLEAN,
+    "seen": T.INSTANT,
+    "born": T.DATE,
+    "app": T.VERSION,
+    "tags": T.LIST,
+    "home": T.POINT,
+    "info": T.OBJECT,
+    "work.title": T.STRING,
+    "work.pay": T.NUMBER,
+}
+UNDECLARED = ("a", "b", "work.since", "work.code")
+BUILT_IN: dict[str, TraitType] = {
+    "customer_id": T.STRING,
+    "customer.last_seen": CUSTOMER_FACTS["last_seen"],
+    "model:tiers.label": MODEL_OUTPUTS["label"],
+    "model:tiers.confidence": MODEL_OUTPUTS["confidence"],
+    "model:tiers.unusual": MODEL_OUTPUTS["unusual"],
+}
+FIELDS: dict[str, TraitType | None] = {**TYPES, **dict.fromkeys(UNDECLARED), **BUILT_IN}
+
+ZONES: tuple[tzinfo, ...] = (
+    UTC,
+    ZoneInfo("Europe/Prague"),
+    ZoneInfo("America/New_York"),
+    ZoneInfo("Pacific/Kiritimati"),
+    ZoneInfo("Australia/Lord_Howe"),
+)
+
+TEXTS = (
+    "Brno", "BRNO", "brno", "Praha", "Straße", "STRASSE", "İzmir", "i̇zmir", "ΣΊΣΥΦΟΣ", "σίσυφος",
+    "Café", "Cafe\u0301", "ﬁn", "fin", "", " ", "true", "1", "a.b", "🎉", "\u0000", "ab" * 200,
+)  # fmt: skip
+PARTS = ("b", "rn", "SS", "ß", "σ", "é", "e", "🎉", "fin", "1", "BRNO", "praha")
+PATTERNS = ("^b", "r.o$", "[0-9]+", "(?i)PRAHA", "é", "^$", ".", "a{3}", "ß|ss")
+NUMBERS: tuple[int | float, ...] = (
+    0, 1, 2, 3, -1, 0.0, -0.0, 0.5, 1.0, 1.5, 2.5, 18, 17.999999999999996, 0.1, 0.30000000000000004,
+    2**53, 2**53 + 1, float(2**53), -(2**53) - 1, 2**63, -(2**63), 2**64 + 1, 10**30, -(10**30),
+    1e308, -1e308, 5e-324, 120.5, 1e16,
+)  # fmt: skip
+ODD_NUMBERS: tuple[int | float, ...] = (float("nan"), float("inf"), float("-inf"), 10**400)
+AMOUNTS = (*NUMBERS, "0.1", "120.50", "99999999999999999999")
+DAYS = (
+    "2024-02-29", "2025-02-28", "2026-03-01", "2026-03-29", "2026-03-30", "2026-10-25",
+    "2026-10-26", "2026-11-20", "2026-11-21", "2026-12-31", "2027-01-01", "1970-01-01",
+    "0001-01-01", "9999-12-31",
+)  # fmt: skip
+INSTANTS = (
+    "2026-11-20T10:00:00Z", "2026-11-20T11:00:00+01:00", "2026-11-20T23:30:00Z",
+    "2026-11-21T00:00:00Z", "2026-11-20T22:59:59.999999Z", "2026-11-20T10:00:00",
+    "2026-03-29T00:59:59Z", "2026-03-29T01:00:00Z", "2026-10-25T00:30:00Z",
+    "2026-10-25T01:30:00Z", "2024-02-29T12:00:00Z", "2026-03-31T08:00:00Z", "2027-06-01 08:00:00z",
+    "2026-10-20T10:00:00Z", "2026-11-19T10:00:00.5Z", "9999-12-31T23:59:59Z",
+)  # fmt: skip
+NO_INSTANTS = ("2026-02-30", "2026-11-20T25:00:00Z", "20261120", "2026-11-20T10:00Z", "yesterday")
+DATETIMES = (datetime(2026, 11, 20, 10, tzinfo=UTC), datetime(2026, 11, 20, 10))  # noqa: DTZ001
+DURATIONS = (
+    "1s", "30min", "12h", "1d", "2d", "7d", "1w", "30d", "400d", "1mo", "2mo", "3mo", "1y", "2y",
+    "999999y",
+)  # fmt: skip
+VERSIONS = ("1", "1.0", "v1.0.0", "1.2", "1.10", "1.2.3", "1.2.3-beta.2", "1.2.3-beta.11",
+            "1.2.3+build", "2.0.0-rc.1", "2.0.0", "0.0.0")  # fmt: skip
+NO_VERSIONS = ("1.x", "", "one", "1.2.3.4.5.6.7")
+ITEMS: tuple[Any, ...] = ("vip", "VIP", "new", "Straße", "strasse", 1, 1.0, 2, 2**53 + 1, 2.5, "1")
+LISTS: tuple[list[Any], ...] = (
+    [], ["vip"], ["VIP", "new"], [1, 2], [1.0, "1"], [True], [None, "new"], [["vip"], {"vip": 1}],
+    ["Straße", "vip", "new", 2], [2**53 + 1, 2.5], ["new", float("nan")],
+)  # fmt: skip
+POINTS: tuple[Any, ...] = (
+    {"lat": 50.0755, "lon": 14.4378}, {"lat": 49.1951, "lon": 16.6068}, {"lat": 0, "lon": 180},
+    {"lat": 0, "lon": -180}, {"lat": 90, "lon": 0},
+    {"lat": 49.1951, "lon": 16.6068, "city": "Brno"}, {"lat": 91, "lon": 0},
+    {"lat": "50", "lon": 14}, {"lat": 50.0}, {"lat": True, "lon": 1},
+)  # fmt: skip
+GOOD_POINTS = POINTS[:5]
+OBJECTS: tuple[Any, ...] = ({}, {"k": "V"}, {"k": "v"}, {"k": 1, "l": [1]}, {"k": True})
+CUSTOMER_IDS = ("c-1", "c-2", "č-3", "", "anon_9")
+
+NOWS = tuple(
+    from_datetime(datetime.fromisoformat(text).astimezone(UTC))
+    for text in (
+        "2026-11-20T10:00:00+00:00", "2026-11-21T00:00:00+00:00", "2026-11-20T23:00:00+01:00",
+        "2026-03-29T01:00:00+00:00", "2026-10-25T01:00:00+00:00", "2027-02-28T12:00:00+00:00",
+        "2028-02-29T00:00:00+00:00", "2026-12-31T23:59:59.999999+00:00",
+        "2026-04-30T08:00:00+00:00",
+    )
+)  # fmt: skip
+
+VALUES_BY_TYPE: dict[TraitType, tuple[Any, ...]] = {
+    T.STRING: TEXTS,
+    T.NUMBER: NUMBERS + ODD_NUMBERS,
+    T.MONEY: tuple(value for value in NUMBERS + ODD_NUMBERS),
+    T.BOOLEAN: (True, False),
+    T.INSTANT: INSTANTS + DAYS + NO_INSTANTS + DATETIMES,
+    T.DATE: DAYS + INSTANTS[:4] + NO_INSTANTS + DATETIMES,
+    T.VERSION: VERSIONS + NO_VERSIONS,
+    T.LIST: LISTS,
+    T.POINT: POINTS,
+    T.OBJECT: OBJECTS + POINTS[:2],
+}
+ANY_VALUE = tuple(value for values in VALUES_BY_TYPE.values() for value in values)
+
+
+def _pool(kind: TraitType | None) -> tuple[Any, ...]:
+    """Values of a trait: mostly of its type, sometimes of another, null or missing (Ellipsis)."""
+    usual = NUMBERS + TEXTS + INSTANTS if kind is None else VALUES_BY_TYPE[kind]
+    rest = ANY_VALUE + (None, ...) * 8
+    return usual * max(1, 3 * len(rest) // len(usual)) + rest
+
+
+_VALUES = {
+    name: st.sampled_from(CUSTOMER_IDS if name == "customer_id" else _pool(kind))
+    for name, kind in FIELDS.items()
+}
+_WORKS = st.sampled_from((*((True,) * 12), "freelance", None, ...))
+
+
+@st.composite
+def profiles(draw: st.DrawFn, count: int = 1) -> list[dict[str, Any]]:
+    """Customers' traits, facts and model outputs as `match` gets them.
+
+    A few values are drawn for each field; every profile combines them in its own way.
+    """
+    some = max(2, round(count**0.5))
+    drawn = {
+        name: draw(st.lists(values, min_size=some, max_size=some))
+        for name, values in _VALUES.items()
+    }
+    works = draw(st.lists(_WORKS, min_size=some, max_size=some))
+    found = []
+    for number in range(count):
+        profile: dict[str, Any] = {}
+        work: dict[str, Any] = {}
+        for place, (name, pool) in enumerate(drawn.items()):
+            value = pool[(number + number // some * (place + 1)) % some]
+            if value is ...:
+                continue
+            if name.startswith("work."):
+                work[name.removeprefix("work.")] = value
+            else:
+                profile[name] = value
+        outer = works[(number // some) % some]
+        if outer is not ...:
+            profile["work"] = work if outer is True else outer
+        found.append(profile)
+    return found
+
+
+_OPERAND_OF_TYPE: dict[TraitType | None, st.SearchStrategy[Any]] = {
+    T.STRING: st.sampled_from(TEXTS),
+    T.NUMBER: st.sampled_from(NUMBERS),
+    T.MONEY: st.sampled_from(
+        tuple(value for value in AMOUNTS if value not in (1e308, -1e308, 5e-324))
+    ),
+    T.BOOLEAN: st.booleans(),
+    T.INSTANT: st.sampled_from(INSTANTS + DAYS),
+    T.DATE: st.sampled_from(DAYS + INSTANTS[:4]),
+    T.VERSION: st.sampled_from(VERSIONS),
+    T.LIST: st.sampled_from(LISTS),
+    T.POINT: st.sampled_from(GOOD_POINTS),
+    T.OBJECT: st.sampled_from(OBJECTS),
+    None: st.one_of(
+        st.sampled_from(NUMBERS), st.sampled_from(TEXTS), st.booleans(), st.sampled_from(LISTS),
+        st.sampled_from(OBJECTS),
+    ),
+}  # fmt: skip
+_ORDER_OPERANDS = (st.sampled_from(NUMBERS), st.sampled_from(INSTANTS))
+
+
+def _lowest_first(pair: tuple[Any, Any]) -> list[Any]:
+    def place(value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        instant = parse_instant(value, UTC)
+        if instant is not None:
+            return instant
+        return Decimal(value) if value[0] in "0123456789-" and value.count(".") < 2 else value
+
+    try:
+        return sorted(pair, key=place)
+    except TypeError:
+        return list(pair)
+
+
+def _operand(operator: Operator, kind: TraitType | None) -> st.SearchStrategy[Any]:
+    one = _OPERAND_OF_TYPE[kind]
+    ordered = st.one_of(*_ORDER_OPERANDS) if kind is None else one
+    match operator.operand:
+        case Operand.SCALAR:
+            return ordered if operator.interval or operator.name in (">", ">=") else one
+        case Operand.LIST if T.LIST in operator.types and len(operator.types) == 1:
+            return st.lists(st.sampled_from(ITEMS), min_size=1, max_size=5)
+        case Operand.LIST:
+            return st.lists(one, min_size=1, max_size=4)
+        case Operand.PAIR:
+            sides = _ORDER_OPERANDS if kind is None else (one,)
+            return st.one_of(*(st.tuples(side, side).map(_lowest_first) for side in sides))
+        case Operand.TEXT:
+            return st.sampled_from(PARTS)
+        case Operand.PATTERN:
+            return st.sampled_from(PATTERNS)
+        case Operand.DURATION:
+            return st.sampled_from(DURATIONS)
+        case Operand.VERSION:
+            return st.sampled_from(VERSIONS)
+        case Operand.DISTANCE:
+            # 184.76 km is about the way from Prague to Brno.
+            km = st.sampled_from((0.001, 184, 184.8, 200, 20_100))
+            return st.builds(lambda at, far: {**at, "km": far}, st.sampled_from(GOOD_POINTS), km)
+        case Operand.SAMPLE:
+            percent = st.sampled_from((0.5, 10, 50, 99.9, 100))
+            return st.builds(lambda share, salt: {"percent": share, "salt": salt}, percent,
+                             st.sampled_from(("", "x")))  # fmt: skip
+        case Operand.NONE:
+            return st.just(None)
+    raise AssertionError(operator.operand)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A rule that parses: a field, an operator of its type, the field to compare with or None."""
+
+    field: str
+    operator: Operator
+    other: str | None = None
+
+
+def _shapes() -> list[Shape]:
+    found = []
+    for name, kind in FIELDS.items():
+        for operator in OPERATORS.values():
+            if kind is not None and kind not in operator.types:
+                continue
+            if operator.operand is Operand.SAMPLE and name != "customer_id":
+                continue
+            found.append(Shape(name, operator))
+    return found
+
+
+def _pairs() -> list[Shape]:
+    found = []
+    for shape in SHAPES:
+        if not shape.operator.fields:
+            continue
+        for other, kind in FIELDS.items():
+            common = common_kind(FIELDS[shape.field], kind)
+            if common is INCOMPARABLE or (common and common not in shape.operator.types):
+                continue
+            found.append(Shape(shape.field, shape.operator, other))
+    return found
+
+
+SHAPES = _shapes()
+PAIRS = _pairs()
+_policy: st.SearchStrategy[dict[str, bool]] = st.sampled_from(
+    (
+        *({},) * 6, {"missing": True}, {"missing": False}, {"caseSensitive": True},
+        {"caseSensitive": True, "missing": True},
+    )
+)  # fmt: skip
+_OPERANDS = {
+    (shape.field, shape.operator.name): _operand(shape.operator, FIELDS[shape.field])
+    for shape in SHAPES
+}
+
+
+@st.composite
+def rules(draw: st.DrawFn, shapes: Sequence[Shape] = (*SHAPES * 2, *PAIRS[::4])) -> Any:
+    """A rule in wire format that parses (but for a few pairs that enclose nothing)."""
+    shape = draw(st.sampled_from(shapes))
+    rule: dict[str, Any] = {"field": shape.field, "operator": shape.operator.name}
+    if shape.operator.operand is Operand.NONE:
+        return rule
+    if shape.other is not None:
+        rule |= {"value": shape.other, "valueSource": "field"}
+    else:
+        rule["value"] = draw(_OPERANDS[shape.field, shape.operator.name])
+    return rule | draw(_policy)
+
+
+def references(keys: list[str]) -> st.SearchStrategy[Any]:
+    """A rule that asks about membership of one of these segments."""
+    return st.builds(
+        lambda key, operator, value: {
+            "field": f"segment:{key}",
+            "operator": operator,
+            "value": value,
+        },
+        st.sampled_from(keys),
+        st.sampled_from(("=", "!=")),
+        st.booleans(),
+    )
+
+
+def groups(leaves: st.SearchStrategy[Any], max_leaves: int = 8) -> st.SearchStrategy[Any]:
+    """A condition in wire format with these leaves."""
+
+    def group(children: st.SearchStrategy[Any], most: int) -> st.SearchStrategy[Any]:
+        return st.builds(
+            lambda combinator, negated, rules: {
+                "combinator": combinator,
+                "not": negated,
+                "rules": rules,
+            },
+            st.sampled_from(("and", "or")),
+            st.booleans(),
+            st.lists(children, min_size=1, max_size=most),
+        )
+
+    return group(st.recursive(leaves, lambda inner: group(inner, 3), max_leaves=max_leaves), 3)
+
+
+@st.composite
+def bushy(draw: st.DrawFn, leaves: st.SearchStrategy[Any]) -> Any:
+    """A condition of more clauses than the index expands: (a or b) and (c or d) and ..."""
+    width = draw(st.integers(5, 6))
+    pairs = [
+        {"combinator": "or", "not": False, "rules": [draw(leaves), draw(leaves)]}
+        for _ in range(width)
+    ]
+    return {"combinator": "and", "not": draw(st.booleans()), "rules": pairs}
+
+
+@st.composite
+def chains(draw: st.DrawFn, leaves: st.SearchStrategy[Any]) -> Any:
+    """A deep condition: groups within groups, each perhaps negated."""
+    node = draw(leaves)
+    for _ in range(draw(st.integers(5, 30))):
+        node = {
+            "combinator": draw(st.sampled_from(("and", "or"))),
+            "not": draw(st.booleans()),
+            "rules": [node, draw(leaves)] if draw(st.integers(0, 3)) == 0 else [node],
+        }
+    return node
+
+
+SEGMENTS = 10
+LIST_KEYS = ["list-0", "list-1"]
+
+
+@st.composite
+def definitions(draw: st.DrawFn, zone: tzinfo = UTC) -> list[Definition]:
+    """Lists, and segments that refer to lists and to segments before them; some in a scheme."""
+    found = [
+        Definition(key, 1, key, None, scheme, priority)
+        for key, scheme, priority in (("list-0", None, None), ("list-1", *_place(draw, 100)))
+    ]
+    keys = list(LIST_KEYS)
+    plain = rules()
+    for place in range(SEGMENTS):
+        key = f"s{place}"
+        leaves = st.one_of(plain, plain, plain, plain, references(list(keys)))
+        kind = draw(st.integers(0, 7))
+        condition = draw(bushy(leaves) if kind == 0 else chains(leaves) if kind == 1
+                         else groups(leaves))  # fmt: skip
+        scheme, priority = _place(draw, place)
+        found.append(Definition(key, 1, key, condition, scheme, priority))
+        keys.append(key)
+    return found
+
+
+def _place(draw: st.DrawFn, place: int) -> tuple[str | None, int | None]:
+    scheme = draw(st.sampled_from((None, None, None, None, "lifecycle", "tier")))
+    # Priorities run against the order of definition in one scheme, with it in the other.
+    return scheme, None if scheme is None else place if scheme == "tier" else 1_000 - place
+
+
+@st.composite
+def catalogs(draw: st.DrawFn) -> Catalog:
+    """A compiled catalog in one of the zones; definitions that can't stand are left out by it."""
+    zone = draw(st.sampled_from(ZONES))
+    return compile_catalog(draw(definitions()), Schema(zone=zone, types=TYPES))
+
+
+def nows() -> st.SearchStrategy[int]:
+    """Instants of evaluation: edges of days, months and daylight saving, and near them."""
+    shifts = st.sampled_from((0, 0, 1, -1, 3_600_000_000, -DAY, 29 * DAY))
+    return st.builds(lambda now, by: now + by, st.sampled_from(NOWS), shifts)
+
+
+def lists_read() -> st.SearchStrategy[frozenset[str] | None]:
+    """The lists a customer is on; None: they can't be read."""
+    return st.sampled_from(
+        (frozenset(), frozenset({"list-0"}), frozenset({"list-1"}), frozenset(LIST_KEYS), None)
+    )
