@@ -78,7 +78,9 @@ class Served:
     def decide(self, state: State, given: Input | None, now: int) -> Decision:
         """Decide one customer. Raises Invalid or Undecidable."""
         publication = self.publication_since(state.catalog_revision)
-        return decide(self.catalog, state, now, given, self.score, publication)
+        decision = decide(self.catalog, state, now, given, self.score, publication)
+        decision.served = self
+        return decision
 
     def publication_since(self, revision: int) -> Publication:
         """When the current revision was published, and why a customer last decided under an

@@ -57,12 +57,6 @@ def upgrade() -> None:
         postgresql_with={"fillfactor": "70"},
     )
     op.create_index(
-        op.f("customers_catalog_revision_customer_id_idx"),
-        "customers",
-        ["catalog_revision", "customer_id"],
-        unique=False,
-    )
-    op.create_index(
         op.f("customers_due_at_idx"),
         "customers",
         ["due_at"],
@@ -236,11 +230,22 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("key", "version", name=op.f("segment_versions_pkey")),
     )
+    # Traits are callers' text: one that is no instant must not end a query over all customers.
+    op.execute("""
+        create function instant_of(value text) returns timestamptz
+        language plpgsql immutable strict parallel safe as $$
+        begin
+          return value::timestamptz;
+        exception when others then
+          return null;
+        end $$
+    """)
     # One row, locked by whoever publishes.
     op.execute("insert into catalog_head (id, revision) values (true, 0)")
 
 
 def downgrade() -> None:
+    op.execute("drop function instant_of(text)")
     op.drop_table("segment_versions")
     op.drop_table("segment_metrics")
     op.drop_index(op.f("list_members_customer_id_idx"), table_name="list_members")
@@ -264,7 +269,6 @@ def downgrade() -> None:
         table_name="customers",
         postgresql_where=sa.text("due_at is not null"),
     )
-    op.drop_index(op.f("customers_catalog_revision_customer_id_idx"), table_name="customers")
     op.drop_table("customers")
     op.drop_table("catalog_revisions")
     op.drop_table("catalog_head")

@@ -5,7 +5,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from service.core.catalog import compile_catalog
 from service.core.instants import zone_named
@@ -17,14 +16,12 @@ from service.scoring.errors import BundleRefused, ScorerUnavailable
 from service.settings import Settings
 from service.store import catalogs
 from service.store.catalogs import CatalogRows, ModelRow
-from service.store.database import UNAVAILABLE, Database
+from service.store.database import CANT_READ, Database
 
 log = structlog.get_logger()
 
 # A replaced model may still be asked by assignments under way.
 GRACE = 30.0  # s
-
-CANT_READ = (*UNAVAILABLE, SQLAlchemyError)
 
 
 def schema_of(settings: Settings, types: dict[str, str]) -> Schema:

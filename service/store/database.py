@@ -3,6 +3,7 @@
 from typing import Any
 
 import asyncpg
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from service.store.server_check import DatabaseUrl, normalise_url
@@ -12,7 +13,7 @@ COMMAND_TIMEOUT = 10.0  # s
 CONNECT_TIMEOUT = 5.0  # s
 
 # What PostgreSQL or the way to it raises when the store can't be used now, not for this data.
-UNAVAILABLE: tuple[type[BaseException], ...] = (
+UNAVAILABLE: tuple[type[Exception], ...] = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
@@ -21,6 +22,9 @@ UNAVAILABLE: tuple[type[BaseException], ...] = (
     asyncpg.InsufficientResourcesError,
     asyncpg.CannotConnectNowError,
 )
+
+# The same, as it arrives through SQLAlchemy's engine.
+CANT_READ: tuple[type[Exception], ...] = (*UNAVAILABLE, SQLAlchemyError)
 
 
 class Database:

@@ -113,7 +113,6 @@ customers = Table(
     Column("decided_at", Instant),
     Column("due_at", Instant),
     Index(None, "due_at", postgresql_where=text("due_at is not null")),
-    Index(None, "catalog_revision", "customer_id"),
     # Room on the page for the next version of a row: updates need not touch the indexes.
     postgresql_with={"fillfactor": "70"},
 )

@@ -95,7 +95,6 @@ class Gauges:
     """What the writer tells of itself."""
 
     batch: Callable[[int, float], None] = lambda size, seconds: None
-    queue: Callable[[int], None] = lambda size: None
 
 
 class _NewerCatalog(Exception):
@@ -199,7 +198,6 @@ class Writer:
                 await self._wake.wait()
                 continue
             batch = self._take()
-            self._gauges.queue(self._waiting)
             started = time.perf_counter()
             await self._settle(batch)
             self._gauges.batch(len(batch), time.perf_counter() - started)

@@ -12,7 +12,7 @@ from service.store.embedded.errors import (
     EmbeddedPostgresInUse,
     EmbeddedPostgresRefused,
 )
-from service.store.embedded.supervisor import EmbeddedPostgres
+from service.store.embedded.supervisor import EmbeddedPostgres, running_dsn
 
 __all__ = [
     "EmbeddedPostgres",
@@ -20,4 +20,5 @@ __all__ = [
     "EmbeddedPostgresFailed",
     "EmbeddedPostgresInUse",
     "EmbeddedPostgresRefused",
+    "running_dsn",
 ]

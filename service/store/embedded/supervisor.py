@@ -318,6 +318,21 @@ class EmbeddedPostgres:
                 return
 
 
+def running_dsn(data_dir: Path, system_dir: Path = SYSTEM_DIR) -> str | None:
+    """The DSN of the server that another process runs for a data folder; None when none does.
+
+    For commands beside a running service, of the same account.
+    """
+    postgres = EmbeddedPostgres(data_dir.resolve(), system_dir=system_dir)
+    cluster = locate(data_dir.resolve(), system_dir)
+    for base in postgres._socket_bases(cluster):
+        folder = base / digest(cluster.home)
+        if (folder / f".s.PGSQL.{PORT}").exists():
+            postgres._cluster, postgres._socket_dir = cluster, folder
+            return postgres.dsn
+    return None
+
+
 def _failure(cluster: Cluster, code: int, words: IO[bytes], since: float) -> EmbeddedPostgresFailed:
     words.seek(0)
     logged = "".join(path.read_text(errors="replace") for path in _logs(cluster, since))

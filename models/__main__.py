@@ -1,0 +1,22 @@
+"""Train and write a bundle as a process of its own: `python -m models FILE NAME VERSION FOLDER`.
+
+Prints one line of JSON: the digest to register, and the manifest.
+"""
+
+import sys
+from pathlib import Path
+
+import msgspec
+
+from models.train_command import train
+
+
+def main() -> None:
+    """Train from a file of customers, one JSON document a line."""
+    file, name, version, bundles = sys.argv[1:]
+    digest, manifest = train(Path(file), name, version, Path(bundles))
+    sys.stdout.buffer.write(msgspec.json.encode({"digest": digest, "manifest": manifest}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""The ASGI application: the hot routes beside FastAPI's routers."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
+from starlette.exceptions import HTTPException
+
+from service.api import customers, operations, problems, segments, traits
+from service.api.assign import AssignRoutes, Receive, Scope, Send
+from service.api.openapi import describe
+from service.api.problems import HttpProblem
+from service.api.services import Services
+from service.core.parsing import Invalid, Problem, escape
+from service.store.database import CANT_READ
+
+log = structlog.get_logger()
+
+HOT = frozenset({"/assign", "/assign/batch"})
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+class Application:
+    """Routes the hot paths past FastAPI, everything else to it."""
+
+    def __init__(self, cold: FastAPI, services: Services) -> None:
+        self.cold = cold
+        self._hot = AssignRoutes(services.assigner, services.settings, services.metrics.request)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] in HOT:
+            await self._hot(scope, receive, send)
+        else:
+            await self.cold(scope, receive, send)
+
+
+def create_app(services: Services, start: AbstractAsyncContextManager[Any] | None = None) -> Any:
+    """The application over its services; `start` is entered when the server starts and left,
+    draining, when it stops."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if start is None:
+            yield
+            return
+        async with start:
+            yield
+
+    app = FastAPI(
+        title="segserve",
+        description="Which segments is this customer in, now, and why?",
+        version="0.1.0",
+        lifespan=lifespan,
+        docs_url="/docs",
+        redoc_url=None,
+    )
+    app.state.services = services
+    for module in (segments, customers, traits, operations):
+        app.include_router(module.router)
+    _handle_errors(app)
+    _observe(app, services)
+    describe(app)
+    return Application(app, services)
+
+
+def _observe(app: FastAPI, services: Services) -> None:
+    @app.middleware("http")
+    async def observed(request: Request, call_next: Any) -> Any:
+        started = time.perf_counter()
+        response = await call_next(request)
+        route = request.scope.get("route")
+        template = getattr(route, "path", "unmatched")
+        services.metrics.request(template, response.status_code, time.perf_counter() - started)
+        return response
+
+
+def _answer(request: Request, problem: HttpProblem) -> JSONResponse:
+    return JSONResponse(
+        problems.document(problem, request.url.path),
+        status_code=problem.status,
+        headers=problems.headers(problem),
+        media_type=problems.MEDIA_TYPE,
+    )
+
+
+def _handle_errors(app: FastAPI) -> None:
+    @app.exception_handler(HttpProblem)
+    async def refused(request: Request, error: HttpProblem) -> JSONResponse:
+        return _answer(request, error)
+
+    @app.exception_handler(Invalid)
+    async def faulty(request: Request, error: Invalid) -> JSONResponse:
+        return _answer(request, problems.invalid(error.problems))
+
+    @app.exception_handler(RequestValidationError)
+    async def unprocessable(request: Request, error: RequestValidationError) -> JSONResponse:
+        if any(fault["type"] == "json_invalid" for fault in error.errors()):
+            return _answer(request, HttpProblem(400, "not_json", "the body is not JSON"))
+        faults = [_located(fault) for fault in error.errors()]
+        return _answer(request, problems.invalid(faults))
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> JSONResponse:
+        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "refused")
+        problem = HttpProblem(error.status_code, code, str(error.detail))
+        answer = _answer(request, problem)
+        answer.headers.update(error.headers or {})
+        return answer
+
+    @app.exception_handler(Exception)
+    async def unexpected(request: Request, error: Exception) -> JSONResponse:
+        log.error("request_failed", route=request.url.path, exc_info=error)
+        return _answer(request, problems.internal())
+
+    for unreachable in CANT_READ:
+
+        @app.exception_handler(unreachable)
+        async def down(request: Request, error: Exception) -> JSONResponse:
+            if isinstance(error, ProgrammingError | IntegrityError | DataError):
+                return await unexpected(request, error)
+            log.warning("store_unreachable", route=request.url.path, exc_info=error)
+            return _answer(request, problems.unavailable("the store does not answer now"))
+
+
+def _located(fault: dict[str, Any]) -> Problem:
+    where, *path = fault["loc"]
+    pointer = "".join(f"/{escape(step)}" for step in path)
+    if where != "body":
+        pointer = f"/{where}{pointer}"
+    code = "required" if fault["type"] == "missing" else fault["type"]
+    return Problem(pointer, code, str(fault["msg"]))

@@ -1,0 +1,216 @@
+"""`POST /assign` and `POST /assign/batch`: plain ASGI, because everything waits for these."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Annotated, Any
+
+import msgspec
+import structlog
+
+from service.api import problems
+from service.api.answers import AnswerEncoder
+from service.api.decoding import check_tree, decode
+from service.api.problems import HttpProblem, invalid, unavailable
+from service.core.deciding import Undecidable
+from service.core.merging import check_names
+from service.core.parsing import Invalid, Problem
+from service.flows.assigning import Assigner
+from service.settings import Settings
+from service.store.writer import NotStored, Overloaded, StoreUnavailable
+
+log = structlog.get_logger()
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+# (route, status, seconds)
+Observe = Callable[[str, int, float], None]
+
+BATCH_LIMIT = 1_000
+INCLUDES = frozenset({"traits", "treatment"})
+LATER = ("events", "identities", "at")
+
+CustomerId = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+
+
+class AssignRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """A customer's profile to assign. Without `customer_id` it is assigned from memory and
+    nothing is stored."""
+
+    customer_id: CustomerId | None = None
+    traits: dict[str, Any] = {}
+    record: bool | None = None
+    segments: list[str] | None = None
+    include: list[str] = []
+    events: list[Any] = []
+    identities: dict[str, Any] = {}
+    at: str | None = None
+
+
+class BatchRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """Up to 1,000 customers; an item's own `record` wins over the batch's."""
+
+    customers: list[msgspec.Raw]
+    record: bool = True
+
+
+class AssignRoutes:
+    """The hot routes as one ASGI application."""
+
+    def __init__(self, assigner: Assigner, settings: Settings, observe: Observe) -> None:
+        self._assigner = assigner
+        self._settings = settings
+        self._observe = observe
+        self._encoder = AnswerEncoder()
+        self._one = msgspec.json.Decoder(AssignRequest)
+        self._many = msgspec.json.Decoder(BatchRequest)
+        # Names that passed once pass always; people use few.
+        self._names: set[str] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        path: str = scope["path"]
+        try:
+            if scope["method"] != "POST":
+                raise HttpProblem(405, "method_not_allowed", "this route takes POST")
+            if path == "/assign":
+                body = await read_body(scope, receive, self._settings.body_limit)
+                status, answer = 200, await self._assign(decode(self._one, body), True)
+            else:
+                body = await read_body(scope, receive, self._settings.batch_body_limit)
+                status, answer = await self._batch(decode(self._many, body))
+            await respond(send, status, answer)
+        except HttpProblem as problem:
+            status = problem.status
+            await respond_problem(send, problem, path)
+        except ClientGone:
+            status = 499
+        except Exception:
+            log.exception("request_failed", route=path)
+            status = 500
+            await respond_problem(send, problems.internal(), path)
+        self._observe(path, status, time.perf_counter() - started)
+
+    async def _assign(self, request: AssignRequest, record: bool) -> bytes:
+        self._check(request)
+        try:
+            if request.customer_id is None:
+                answer = self._assigner.anonymous(request.traits)
+            elif record if request.record is None else request.record:
+                answer = await self._assigner.recorded(request.customer_id, request.traits)
+            else:
+                answer = await self._assigner.unrecorded(request.customer_id, request.traits)
+        except Invalid as error:
+            raise invalid(error.problems) from error
+        except Overloaded as error:
+            raise unavailable(f"too much is waiting already: {error}") from error
+        except (StoreUnavailable, Undecidable) as error:
+            raise unavailable(f"this can't be stored or decided now: {error}") from error
+        except NotStored as error:
+            fault = Problem("", "not_stored", f"the database refuses this data: {error}")
+            raise invalid([fault]) from error
+        only = None if request.segments is None else frozenset(request.segments)
+        return self._encoder.encode(answer, frozenset(request.include), only)
+
+    def _check(self, request: AssignRequest) -> None:
+        for name in LATER:
+            if getattr(request, name):
+                detail = f"{name} can't be sent in this version"
+                raise invalid([Problem(f"/{name}", "not_available", detail)])
+        for index, name in enumerate(request.include):
+            if name not in INCLUDES:
+                known = " and ".join(sorted(INCLUDES))
+                detail = f"{name} can't be included; {known} can"
+                raise invalid([Problem(f"/include/{index}", "not_available", detail)])
+        if request.customer_id is not None and "\0" in request.customer_id:
+            raise invalid([Problem("/customer_id", "bad_value", "an id can't hold U+0000")])
+        self._check_traits(request.traits)
+
+    def _check_traits(self, traits: Mapping[str, Any]) -> None:
+        names = self._names
+        if all(map(names.__contains__, traits)) and all(map(_plain, traits.values())):
+            return
+        check_tree(traits, "/traits", 1, self._settings.json_depth)
+        faults = check_names(traits)
+        if faults:
+            raise invalid(faults)
+        if len(names) < 10_000:
+            names.update(traits)
+
+    async def _batch(self, request: BatchRequest) -> tuple[int, bytes]:
+        if len(request.customers) > BATCH_LIMIT:
+            detail = f"a batch holds {BATCH_LIMIT:,} customers at most"
+            raise invalid([Problem("/customers", "too_many", detail)])
+        results = await asyncio.gather(
+            *(self._item(index, raw, request.record) for index, raw in enumerate(request.customers))
+        )
+        all_unavailable = bool(results) and all(status == 503 for status, _ in results)
+        body = b'{"results":[' + b",".join(answer for _, answer in results) + b"]}"
+        return (503 if all_unavailable else 200), body
+
+    async def _item(self, index: int, raw: msgspec.Raw, record: bool) -> tuple[int, bytes]:
+        try:
+            return 200, await self._assign(decode(self._one, bytes(raw)), record)
+        except HttpProblem as problem:
+            where = f"/assign/batch#/customers/{index}"
+            return problem.status, b'{"error":' + problems.encoded(problem, where) + b"}"
+
+
+def _plain(value: Any) -> bool:
+    """Whether a value needs no closer look: a scalar without U+0000."""
+    kind = type(value)
+    return "\0" not in value if kind is str else kind is not dict and kind is not list
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its request was whole."""
+
+
+async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
+    """The request's whole body, at most `limit` bytes. Raises HttpProblem 413, ClientGone."""
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientGone
+    body: bytes = message.get("body", b"")
+    if message.get("more_body", False):
+        chunks = [body]
+        size = len(body)
+        while message.get("more_body", False):
+            if size > limit:
+                break
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+        body = b"".join(chunks)
+    if len(body) > limit:
+        raise HttpProblem(413, "too_large", f"the body may have {limit:,} bytes at most")
+    return body
+
+
+async def respond(send: Send, status: int, body: bytes) -> None:
+    """Answer with JSON."""
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    if status == 503:
+        headers.append((b"retry-after", str(problems.RETRY_AFTER).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def respond_problem(send: Send, problem: HttpProblem, path: str) -> None:
+    """Answer with a problem."""
+    body = problems.encoded(problem, path)
+    headers = [
+        (b"content-type", problems.MEDIA_TYPE.encode()),
+        (b"content-length", str(len(body)).encode()),
+        *((name.encode(), value.encode()) for name, value in problems.headers(problem).items()),
+    ]
+    if problem.status == 405:
+        headers.append((b"allow", b"POST"))
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,137 @@
+"""`/customers`: what is stored of one customer."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.api import paging
+from service.api.problems import not_found
+from service.api.schemas import Customer, HeldMembership, TraitValue, Transition, Transitions
+from service.api.services import Services, WithServices
+from service.core.deciding import State
+from service.core.instants import to_datetime
+from service.store import customers as stored
+from service.store import states
+
+router = APIRouter(prefix="/customers", tags=["customers"])
+
+CustomerId = Annotated[str, Path(min_length=1, max_length=256)]
+
+
+def _unknown(customer_id: str) -> Exception:
+    return not_found(f"there is no customer {customer_id}")
+
+
+async def _state(connection: AsyncConnection, customer_id: str) -> State:
+    if "\0" in customer_id:
+        raise _unknown(customer_id)
+    raw = (await connection.get_raw_connection()).driver_connection
+    state = (await states.read(raw, [customer_id])).get(customer_id)
+    if state is None:
+        raise _unknown(customer_id)
+    state.lists = (await states.read_lists(raw, [customer_id])).get(customer_id, frozenset())
+    return state
+
+
+def _value(traits: object, path: str) -> object:
+    for step in path.split("."):
+        traits = traits.get(step) if isinstance(traits, dict) else None
+    return traits
+
+
+def _shaped(services: Services, state: State) -> Customer:
+    sources = {
+        path: TraitValue(
+            value=_value(state.traits, path),
+            source=written.source,
+            updated_at=to_datetime(written.at),
+        )
+        for path, written in sorted(state.times.items())
+    }
+    served = services.live.served
+    outputs = served.score(state.traits)
+    versions = {model.name: model.version for model in served.models}
+    return Customer(
+        customer_id=state.customer_id,
+        type=state.type,
+        first_seen=to_datetime(state.first_seen),
+        last_seen=to_datetime(state.last_seen),
+        traits=state.traits,
+        sources={path: value for path, value in sources.items() if value.value is not None},
+        segments=[
+            HeldMembership(key=key, since=to_datetime(member.since), version=member.version)
+            for key, member in sorted(state.memberships.items())
+        ],
+        lists=sorted(state.lists or ()),
+        models={
+            name: {
+                "version": versions[name],
+                "label": output.label,
+                "confidence": output.confidence,
+                "score": output.score,
+                "unusual": output.unusual,
+            }
+            for name, output in outputs.items()
+        },
+        valid_until=None if state.due_at is None else to_datetime(state.due_at),
+        sequence=state.sequence,
+        catalog_revision=state.catalog_revision,
+        decided_at=None if state.decided_at is None else to_datetime(state.decided_at),
+    )
+
+
+@router.get("/{customer_id}")
+async def get_customer(services: WithServices, customer_id: CustomerId) -> Customer:
+    """A customer's traits with their sources, memberships, and what models say."""
+    async with services.database.engine.connect() as connection:
+        state = await _state(connection, customer_id)
+    return _shaped(services, state)
+
+
+@router.get("/{customer_id}/segments")
+async def get_customer_segments(
+    services: WithServices, customer_id: CustomerId
+) -> list[HeldMembership]:
+    """The segments that a customer is in."""
+    async with services.database.engine.connect() as connection:
+        state = await _state(connection, customer_id)
+    return _shaped(services, state).segments
+
+
+@router.get("/{customer_id}/transitions")
+async def get_customer_transitions(
+    services: WithServices,
+    customer_id: CustomerId,
+    limit: paging.Limit = 100,
+    cursor: paging.Cursor = None,
+) -> Transitions:
+    """When and why a customer entered and left segments, the newest first."""
+    before = paging.after_number(cursor)
+    async with services.database.engine.connect() as connection:
+        if "\0" in customer_id or not await stored.exists(connection, customer_id):
+            raise _unknown(customer_id)
+        rows = await stored.transitions_of(connection, customer_id, before, limit + 1)
+    items = [
+        Transition(
+            sequence=row.sequence,
+            segment=row.segment,
+            type="entered" if row.entered else "exited",
+            version=row.version,
+            at=row.at,
+            reason=row.reason,
+        )
+        for row in rows[:limit]
+    ]
+    more = items[-1].sequence if len(rows) > limit else None
+    return Transitions(items=items, next_cursor=paging.cursor(more))
+
+
+@router.delete("/{customer_id}", status_code=204)
+async def erase_customer(services: WithServices, customer_id: CustomerId) -> None:
+    """Erase a customer everywhere."""
+    if "\0" in customer_id:
+        raise _unknown(customer_id)
+    async with services.database.engine.begin() as connection:
+        if not await stored.erase(connection, customer_id):
+            raise _unknown(customer_id)

@@ -1,0 +1,161 @@
+"""`/healthz`, `/readyz`, `/metrics`, `/catalog`, `/jobs`: for those who run the service."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse, PlainTextResponse
+
+from service.api import paging
+from service.api.problems import not_found
+from service.api.schemas import CatalogState, Job, JobPage, Refused
+from service.api.services import Services, WithServices
+from service.store import catalogs
+from service.store import jobs as stored
+from service.store.database import CANT_READ
+from service.store.jobs import JobRow
+
+router = APIRouter(tags=["operations"])
+
+
+@router.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", responses={503: {"description": "Not ready."}})
+async def readyz(services: WithServices) -> JSONResponse:
+    """Whether the service can do its work: catalog, models and database, each with its state."""
+    served = services.live.served
+    try:
+        async with services.database.engine.connect() as connection:
+            head = await catalogs.head_revision(connection)
+        database: dict[str, Any] = {"ready": True, "revision": head}
+    except CANT_READ as error:
+        database = {"ready": False, "reason": type(error).__name__}
+    refused = _refused(services)
+    body = {
+        "ready": bool(database["ready"]),
+        "database": database,
+        "catalog": {
+            "ready": True,
+            "revision": served.revision,
+            "segments": len(served.catalog.segments),
+            "refused": [each.model_dump() for each in refused if each.kind == "segment"],
+        },
+        "models": {
+            "ready": not served.refused_models,
+            "active": _models(services),
+            "refused": [each.model_dump() for each in refused if each.kind == "model"],
+        },
+    }
+    return JSONResponse(body, status_code=200 if body["ready"] else 503)
+
+
+@router.get("/metrics", response_class=PlainTextResponse)
+async def metrics(services: WithServices) -> Response:
+    """Prometheus's text format."""
+    served = services.live.served
+    page = services.metrics.page(
+        queue=services.writer.waiting,
+        revision=served.revision,
+        served=len(served.catalog.segments),
+        refused=len(served.catalog.refused),
+        store_available=services.live.store_available,
+    )
+    return Response(page, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+@router.get("/catalog")
+async def catalog(services: WithServices) -> CatalogState:
+    """What this process serves: revision, counts, and what is refused with its reason."""
+    served = services.live.served
+    return CatalogState(
+        revision=served.revision,
+        segments=len(served.catalog.segments),
+        schemes={scheme: list(members) for scheme, members in served.catalog.schemes.items()},
+        models=_models(services),
+        refused=_refused(services),
+    )
+
+
+def _models(services: Services) -> dict[str, dict[str, Any]]:
+    return {
+        model.name: {
+            "version": model.version,
+            "form": model.scorer.form,
+            "reason": model.scorer.reason,
+        }
+        for model in services.live.served.models
+    }
+
+
+def _refused(services: Services) -> list[Refused]:
+    served = services.live.served
+    segments = [
+        Refused(
+            kind="segment",
+            key=refusal.key,
+            problems=[
+                {"pointer": p.pointer, "code": p.code, "detail": p.detail} for p in refusal.problems
+            ],
+        )
+        for refusal in served.catalog.refused
+    ]
+    models = [
+        Refused(
+            kind="model",
+            key=f"{model.name}/{model.version}",
+            problems=[{"pointer": "", "code": "refused", "detail": model.reason}],
+        )
+        for model in served.refused_models
+    ]
+    return segments + models
+
+
+def _job(row: JobRow) -> Job:
+    rate = eta = None
+    if row.started_at is not None:
+        spent = ((row.finished_at or datetime.now(UTC)) - row.started_at).total_seconds()
+        rate = row.done / spent if spent > 0 else None
+        if rate and row.total is not None and row.finished_at is None:
+            eta = max(0.0, (row.total - row.done) / rate)
+    return Job(
+        id=row.id,
+        kind=row.kind,
+        status=row.status,  # type: ignore[arg-type]  # the table's check holds it to these
+        detail=row.detail,
+        done=row.done,
+        total=row.total,
+        rate=rate,
+        eta_seconds=eta,
+        error=row.error,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+    )
+
+
+@router.get("/jobs")
+async def list_jobs(
+    services: WithServices, limit: paging.Limit = 100, cursor: paging.Cursor = None
+) -> JobPage:
+    """Background jobs, the newest first."""
+    before = paging.after_number(cursor)
+    async with services.database.engine.connect() as connection:
+        rows = await stored.recent(connection, before, limit + 1)
+    items = [_job(row) for row in rows[:limit]]
+    return JobPage(
+        items=items, next_cursor=paging.cursor(items[-1].id if len(rows) > limit else None)
+    )
+
+
+@router.get("/jobs/{job_id}")
+async def get_job(services: WithServices, job_id: int) -> Job:
+    """One background job: progress, rate and the time it will still take."""
+    async with services.database.engine.connect() as connection:
+        row = await stored.get(connection, job_id) if 0 < job_id < 2**63 else None
+    if row is None:
+        raise not_found(f"there is no job {job_id}")
+    return _job(row)

@@ -1,0 +1,88 @@
+"""Errors as RFC 9457 `application/problem+json`: one shape for every refusal.
+
+Problem (what a route raises)
+├── 400 not_json            ├── 415 unsupported
+├── 404 not_found           ├── 422 invalid (with JSON pointers)
+├── 409 conflict            ├── 500 internal (no detail: the log has it)
+├── 413 too_large           └── 503 unavailable (with Retry-After)
+"""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from service.core.parsing import Problem as Fault
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER = 1  # s
+
+
+class HttpProblem(Exception):
+    """A refusal as callers see it."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        errors: Sequence[Fault] = (),
+        retry_after: int | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.errors = list(errors)
+        self.retry_after = retry_after
+
+
+def invalid(errors: Sequence[Fault], detail: str | None = None) -> HttpProblem:
+    """422: what was sent can be read but not accepted; each fault is located."""
+    sentence = detail or (errors[0].detail if len(errors) == 1 else f"{len(errors)} faults")
+    return HttpProblem(422, "invalid", sentence, errors)
+
+
+def not_found(what: str) -> HttpProblem:
+    """404: there is no such thing."""
+    return HttpProblem(404, "not_found", what)
+
+
+def unavailable(detail: str) -> HttpProblem:
+    """503: not now; the caller should come back."""
+    return HttpProblem(503, "unavailable", detail, retry_after=RETRY_AFTER)
+
+
+def internal() -> HttpProblem:
+    """500: our fault; what happened is in the log, not in the answer."""
+    return HttpProblem(500, "internal", "something went wrong on our side; it has been logged")
+
+
+def document(problem: HttpProblem, instance: str) -> dict[str, Any]:
+    """The problem's members; `message` repeats `detail` for tracking SDKs."""
+    body: dict[str, Any] = {
+        "type": f"urn:segserve:problem:{problem.code}",
+        "title": HTTPStatus(problem.status).phrase,
+        "status": problem.status,
+        "detail": problem.detail,
+        "instance": instance,
+        "code": problem.code,
+        "message": problem.detail,
+    }
+    if problem.errors:
+        body["errors"] = [
+            {"pointer": fault.pointer, "code": fault.code, "detail": fault.detail}
+            for fault in problem.errors
+        ]
+    return body
+
+
+def encoded(problem: HttpProblem, instance: str) -> bytes:
+    """The problem as JSON."""
+    return msgspec.json.encode(document(problem, instance))
+
+
+def headers(problem: HttpProblem) -> dict[str, str]:
+    """Headers beside the content type."""
+    return {} if problem.retry_after is None else {"retry-after": str(problem.retry_after)}

@@ -1,0 +1,228 @@
+"""`/segments`: the rules table over HTTP."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Response
+from pydantic import TypeAdapter, ValidationError
+
+from service.api import paging
+from service.api.problems import HttpProblem, invalid, not_found
+from service.api.schemas import Key as SegmentKey
+from service.api.schemas import (
+    Kind,
+    ListChange,
+    ListChanged,
+    Member,
+    Members,
+    NewSegment,
+    Segment,
+    SegmentDocument,
+    Segments,
+    Status,
+    Text,
+)
+from service.api.services import WithServices
+from service.core.instants import to_datetime
+from service.core.parsing import Problem, escape
+from service.core.traits import Dimension
+from service.flows.publishing import Conflict, Unknown, Wanted
+from service.store import metrics as measured
+from service.store import segments as stored
+from service.store.segments import SegmentRow
+
+router = APIRouter(prefix="/segments", tags=["segments"])
+
+Key = Annotated[str, Path(max_length=64)]
+_documents = TypeAdapter(SegmentDocument)
+_keys: TypeAdapter[str] = TypeAdapter(SegmentKey)
+
+
+def served(row: SegmentRow) -> Segment:
+    """A stored segment in the wire's shape."""
+    definition = {name: value for name, value in row.definition.items() if value is not None}
+    definition.setdefault("name", row.key)
+    return Segment.model_validate(
+        {
+            **definition,
+            "key": row.key,
+            "status": row.status,
+            "kind": row.kind,
+            "summary": row.summary,
+            "version": row.version,
+            "created_at": row.created_at,
+            "updated_at": row.updated_at,
+            "metrics": row.metrics,
+        }
+    )
+
+
+def wanted(key: str, document: SegmentDocument) -> Wanted:
+    """A request's document as a definition to save."""
+    definition = document.model_dump(mode="json", exclude={"key", "status"}, exclude_none=True)
+    return Wanted(key, document.status, definition)
+
+
+def _conflict(conflict: Conflict) -> HttpProblem:
+    users = [Problem("", "used_by", user) for user in conflict.users]
+    return HttpProblem(409, conflict.code, str(conflict), users)
+
+
+@router.get("")
+async def list_segments(
+    services: WithServices,
+    status: Status | None = None,
+    kind: Kind | None = None,
+    dimension: Dimension | None = None,
+    scheme: Text | None = None,
+    tag: Text | None = None,
+    owner: Text | None = None,
+    q: Annotated[Text | None, Query(max_length=200, description="A word to search for.")] = None,
+    limit: paging.Limit = 100,
+    cursor: paging.Cursor = None,
+) -> Segments:
+    """Segments by key, with their latest metrics."""
+    async with services.database.engine.connect() as connection:
+        rows = await stored.search(
+            connection,
+            after=paging.after(cursor),
+            limit=limit + 1,
+            status=status,
+            kind=kind,
+            scheme=scheme,
+            dimension=dimension,
+            tag=tag,
+            owner=owner,
+            q=q,
+        )
+    more = len(rows) > limit
+    items = [served(row) for row in rows[:limit]]
+    return Segments(items=items, next_cursor=paging.cursor(items[-1].key if more else None))
+
+
+@router.post("", status_code=201)
+async def create_segment(
+    services: WithServices, document: NewSegment, response: Response
+) -> Segment:
+    """Create a segment; a key that is taken is a conflict."""
+    row = await _save(services, document.key, document, create=True)
+    response.headers["location"] = f"/segments/{row.key}"
+    return served(row)
+
+
+@router.get("/{key}")
+async def get_segment(services: WithServices, key: Key) -> Segment:
+    """One segment."""
+    return served(await _stored(services, key))
+
+
+@router.put("/{key}")
+async def put_segment(
+    services: WithServices, key: Key, document: SegmentDocument, response: Response
+) -> Segment:
+    """Create, replace, or revive a segment."""
+    row = await _save(services, _key(key), document)
+    if row.version == 1:
+        response.status_code = 201
+    return served(row)
+
+
+@router.patch("/{key}")
+async def patch_segment(services: WithServices, key: Key, patch: dict[str, Any]) -> Segment:
+    """Change members of a definition: an RFC 7396 merge patch."""
+    row = await _stored(services, key)
+    if row.status == "archived":
+        raise HttpProblem(409, "archived", f"{key} is archived; PUT revives it")
+    merged = _merged({**row.definition, "status": row.status}, patch)
+    try:
+        document = _documents.validate_python(merged)
+    except ValidationError as error:
+        faults = [
+            Problem("".join(f"/{escape(step)}" for step in fault["loc"]), fault["type"],
+                    fault["msg"])
+            for fault in error.errors()
+        ]  # fmt: skip
+        raise invalid(faults) from error
+    return served(await _save(services, key, document))
+
+
+def _merged(target: Any, patch: Any) -> Any:
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = _merged(result.get(name), value)
+    return result
+
+
+@router.delete("/{key}", status_code=204)
+async def archive_segment(services: WithServices, key: Key) -> None:
+    """Archive a segment: its members leave, its history stays."""
+    try:
+        await services.publisher.archive(key)
+    except Unknown as error:
+        raise not_found(f"there is no segment {key}") from error
+    except Conflict as conflict:
+        raise _conflict(conflict) from conflict
+
+
+@router.get("/{key}/metrics")
+async def segment_metrics(services: WithServices, key: Key) -> dict[str, Any]:
+    """A segment's metrics, measured now."""
+    await _stored(services, key)
+    now = to_datetime(services.clock())
+    async with services.database.engine.connect() as connection:
+        return (await measured.measure(connection, now, key))[key]
+
+
+@router.get("/{key}/members")
+async def segment_members(
+    services: WithServices, key: Key, limit: paging.Limit = 100, cursor: paging.Cursor = None
+) -> Members:
+    """Who is in a segment, by id."""
+    await _stored(services, key)
+    async with services.database.engine.connect() as connection:
+        rows = await stored.members(connection, key, after=paging.after(cursor), limit=limit + 1)
+    items = [Member(customer_id=row[0], since=row[1], version=row[2]) for row in rows[:limit]]
+    more = items[-1].customer_id if len(rows) > limit else None
+    return Members(items=items, next_cursor=paging.cursor(more))
+
+
+@router.post("/{key}/members")
+async def change_members(services: WithServices, key: Key, change: ListChange) -> ListChanged:
+    """Add ids to a list and remove others. Ids that are no customers yet count once they are."""
+    try:
+        changed = await services.publisher.change_list(key, change.add, change.remove)
+    except Unknown as error:
+        raise not_found(f"there is no segment {key}") from error
+    except Conflict as conflict:
+        raise _conflict(conflict) from conflict
+    return ListChanged(changed=changed)
+
+
+def _key(key: str) -> str:
+    try:
+        return _keys.validate_python(key)
+    except ValidationError as error:
+        detail = error.errors()[0]["msg"]
+        raise invalid([Problem("/path/key", "bad_key", detail)]) from error
+
+
+async def _stored(services: WithServices, key: str) -> SegmentRow:
+    async with services.database.engine.connect() as connection:
+        row = await stored.get(connection, key) if "\0" not in key else None
+    if row is None:
+        raise not_found(f"there is no segment {key}")
+    return row
+
+
+async def _save(
+    services: WithServices, key: str, document: SegmentDocument, *, create: bool = False
+) -> SegmentRow:
+    try:
+        rows = await services.publisher.save([wanted(key, document)], create=create)
+    except Conflict as conflict:
+        raise _conflict(conflict) from conflict
+    return rows[0]

@@ -1,0 +1,343 @@
+"""The command `segserve`."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from service.settings import Settings
+from service.store.embedded import (
+    EmbeddedPostgres,
+    EmbeddedPostgresError,
+    EmbeddedPostgresInUse,
+    running_dsn,
+)
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Which segments is this customer in, now, and why?",
+)
+demo_app = typer.Typer(no_args_is_help=True, help="The demo: real households of a grocery.")
+app.add_typer(demo_app, name="demo")
+# Everything for people goes to standard error: standard output is for what commands produce.
+console = Console(stderr=True, highlight=False)
+
+
+def settings() -> Settings:
+    """The settings of the environment; ends the command where they can't be read."""
+    from pydantic import ValidationError
+
+    try:
+        return Settings()
+    except ValidationError as error:
+        for fault in error.errors():
+            name = str(fault["loc"][0])
+            name = name if name.isupper() else f"SEGSERVE_{name.upper()}"
+            console.print(f"[red]{name}[/]: {fault['msg']}")
+        raise typer.Exit(2) from error
+
+
+def _fail(message: object) -> typer.Exit:
+    console.print(f"[red]{message}[/]")
+    return typer.Exit(1)
+
+
+@contextmanager
+def database(config: Settings, *, beside: bool = False) -> Iterator[str]:
+    """The URL of a database that is up, migrated: the user's own, or the embedded one.
+
+    `beside`: for a command that may run beside the service, whose server it then uses.
+    """
+    from service.store.migrating import SchemaTooNew, migrate
+    from service.store.server_check import ServerRefused, check_server
+
+    async def prepare(url: str) -> None:
+        from service.store.database import Database
+
+        store = Database(url, pool=3)
+        try:
+            await migrate(store.engine)
+        finally:
+            await store.close()
+
+    try:
+        if config.database_url is not None:
+            asyncio.run(check_server(config.database_url))
+            asyncio.run(prepare(config.database_url))
+            yield config.database_url
+            return
+        postgres = EmbeddedPostgres(config.data_dir)
+        try:
+            url = postgres.start(console.print)
+        except EmbeddedPostgresInUse:
+            found = running_dsn(config.data_dir) if beside else None
+            if found is None:
+                raise
+            yield found
+            return
+        try:
+            asyncio.run(prepare(url))
+            yield url
+        finally:
+            postgres.stop()
+    except (EmbeddedPostgresError, ServerRefused, SchemaTooNew) as error:
+        raise _fail(error) from error
+
+
+@contextmanager
+def progress_bars() -> Iterator[Progress]:
+    """Progress bars at a terminal; plain silence where there is none."""
+    bars = Progress(
+        TextColumn("{task.description:<28}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
+    with bars:
+        yield bars
+
+
+@app.command()
+def run(
+    demo: Annotated[bool, typer.Option(help="Load the demo into an empty workspace.")] = True,
+) -> None:
+    """Start everything: the database, the demo the first time, the service."""
+    _serve(settings(), demo=demo)
+
+
+@app.command()
+def serve() -> None:
+    """Start the database and the service."""
+    _serve(settings(), demo=False)
+
+
+def _serve(config: Settings, *, demo: bool) -> None:
+    from service import logs
+
+    logs.configure(config.log_level, config.log_format)
+    try:
+        with database(config) as url:
+            sample = asyncio.run(_prepare_demo(config, url, load=demo))
+            _run_server(config, url, sample)
+    except KeyboardInterrupt:
+        console.print("Stopped.")
+
+
+def _run_server(config: Settings, url: str, sample: str | None) -> None:
+    import uvicorn
+
+    from service.api.app import create_app
+    from service.wiring import Process
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: Any = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                _announce(config, sample)
+
+    process = Process(config, url)
+    server = Server(
+        uvicorn.Config(
+            create_app(process.services, process.running()),
+            host=config.host,
+            port=config.port,
+            loop="uvloop",
+            http="httptools",
+            lifespan="on",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=20,
+        )
+    )
+    server.run()
+    if not server.started:
+        raise typer.Exit(1)
+
+
+def _announce(config: Settings, sample: str | None) -> None:
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    base = f"http://{host}:{config.port}"
+    body = sample or '{"traits": {"age": 31, "country": "CZ"}}'
+    console.print(f"\nsegserve answers on [bold]{base}[/] (docs: {base}/docs). Try:\n")
+    console.print(
+        f"  curl -s {base}/assign -H 'content-type: application/json' \\\n    -d '{body}'\n",
+        soft_wrap=True,
+        markup=False,
+    )
+    console.print("Ctrl-C stops it.")
+
+
+async def _prepare_demo(config: Settings, url: str, *, load: bool) -> str | None:
+    """Load the demo where it was never loaded into an empty workspace; a body for the `curl`
+    that shows it, None without the demo."""
+    from sqlalchemy import text
+
+    from service.store import workspace
+    from service.store.database import Database
+
+    store = Database(url, pool=3)
+    try:
+        async with store.engine.connect() as connection:
+            state = await workspace.fact(connection, "demo")
+            query = text("select exists (select from customers) or exists (select from segments)")
+            used = (await connection.execute(query)).scalar_one()
+    finally:
+        await store.close()
+    begun = state is not None and state["state"] == "loading"
+    if load and (begun or (state is None and not used)):
+        state = await _load_demo(config, url)
+    if state is None or state["state"] != "loaded":
+        return None
+    return json.dumps({"customer_id": state["sample"]})
+
+
+async def _load_demo(config: Settings, url: str) -> dict[str, Any]:
+    from service.demo import setup
+    from service.demo.starter import starter_segments
+    from service.flows.demo import Demo
+    from service.wiring import Process
+
+    process = Process(config, url)
+    with progress_bars() as bars:
+        computing = bars.add_task("Reading 155,848 baskets", total=10)
+
+        def computed(done: int, total: int, label: str) -> None:
+            bars.update(computing, completed=done, total=total)
+
+        customers, weeks = await asyncio.to_thread(setup.households, datetime.now(UTC), computed)
+        training = bars.add_task("Training household tiers", total=1)
+        digest, manifest = await asyncio.to_thread(setup.train_tiers, customers, config.bundles)
+        bars.update(training, completed=1)
+        recording = bars.add_task("Recording households", total=len(customers))
+        documents = starter_segments()
+        declarations = setup.declarations()
+        async with process.running(background=False) as parts:
+            demo = Demo(parts.database, parts.publisher, parts.writer, parts.jobs, parts.clock)
+            facts = {
+                "weeks": weeks,
+                "sample": _sample(customers),
+                "customers": [customer["customer_id"] for customer in customers],
+                "segments": [document["key"] for document in documents],
+                "traits": list(declarations),
+                "model": setup.MODEL,
+            }
+            await demo.begin(facts)
+            await demo.declare_traits(declarations)
+            await demo.activate_model(setup.MODEL, setup.MODEL_VERSION, digest, manifest)
+            await demo.save_segments(documents)
+            await demo.load_customers(
+                customers, lambda done, total: bars.update(recording, completed=done)
+            )
+            await demo.finish(facts)
+    console.print(
+        f"The demo is loaded: {len(customers):,} real households of a grocery, with dates moved "
+        f"{weeks} weeks so that they end this week. `segserve demo remove` takes it out again."
+    )
+    return {"state": "loaded", **facts}
+
+
+def _sample(customers: list[dict[str, Any]]) -> str:
+    """A household that shows something: the one with most revenue whose shopper answered the
+    survey."""
+    surveyed = [c for c in customers if "age_band" in c["traits"]] or customers
+    best = max(surveyed, key=lambda customer: customer["traits"].get("revenue", 0))
+    return str(best["customer_id"])
+
+
+@demo_app.command("load")
+def demo_load() -> None:
+    """Load the demo, once."""
+    config = settings()
+
+    async def load(url: str) -> None:
+        if await _prepare_demo(config, url, load=True) is None:
+            raise _fail("The workspace is in use, or the demo was removed: it is not loaded.")
+
+    with database(config, beside=True) as url:
+        asyncio.run(load(url))
+
+
+@demo_app.command("remove")
+def demo_remove() -> None:
+    """Take the demo out again: its customers, segments, traits and model."""
+    from service.flows.demo import Demo
+    from service.wiring import Process
+
+    config = settings()
+
+    async def remove(url: str) -> int:
+        process = Process(config, url)
+        async with process.running(background=False) as parts:
+            demo = Demo(parts.database, parts.publisher, parts.writer, parts.jobs, parts.clock)
+            return await demo.remove()
+
+    with database(config, beside=True) as url:
+        console.print(f"Removed {asyncio.run(remove(url)):,} customers of the demo.")
+
+
+@app.command()
+def train(
+    file: Annotated[Path, typer.Argument(help='Customers, one JSON {"traits": {...}} a line.')],
+    name: Annotated[str, typer.Option(help="The model's name.")] = "household-tiers",
+    version: Annotated[str | None, typer.Option(help="Default: the next number.")] = None,
+) -> None:
+    """Train household tiers from a file, and serve them."""
+    from service.flows.demo import Demo
+    from service.store import models
+    from service.wiring import Process
+
+    config = settings()
+
+    async def activate(url: str) -> str:
+        process = Process(config, url)
+        async with process.running(background=False) as parts:
+            async with parts.database.engine.connect() as connection:
+                known = await models.versions(connection, name)
+            chosen = version or str(max((int(v) for v in known if v.isdigit()), default=0) + 1)
+            digest, manifest = await asyncio.to_thread(_train_in_child, config, file, name, chosen)
+            demo = Demo(parts.database, parts.publisher, parts.writer, parts.jobs, parts.clock)
+            await demo.activate_model(name, chosen, digest, manifest)
+            return chosen
+
+    with database(config, beside=True) as url:
+        console.print(f"{name} version {asyncio.run(activate(url))} is active.")
+
+
+def _train_in_child(
+    config: Settings, file: Path, name: str, version: str
+) -> tuple[str, dict[str, Any]]:
+    import subprocess
+
+    command = [sys.executable, "-m", "models", str(file), name, version, str(config.bundles)]
+    child = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own module
+    if child.returncode != 0:
+        raise _fail(child.stderr.strip()[-2000:])
+    answer = json.loads(child.stdout)
+    return answer["digest"], answer["manifest"]
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database's schema to the newest."""
+    with database(settings()):
+        console.print("The schema is the newest.")
+
+
+@app.command()
+def openapi() -> None:
+    """Print openapi.yaml."""
+    from service.api.contract import openapi_yaml
+
+    sys.stdout.write(openapi_yaml())

@@ -1,0 +1,118 @@
+"""Assigning one customer: from memory, recorded through the writer, or only looked at."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from service.core.deciding import (
+    Decision,
+    Horizon,
+    Input,
+    Outputs,
+    State,
+    add_outputs,
+    walk,
+)
+from service.core.merging import coerced
+from service.core.parsing import Problem
+from service.live import Live, Served
+from service.store import states
+from service.store.database import CANT_READ, Database
+from service.store.writer import StoreUnavailable, Writer
+
+NOTHING_KNOWN: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """The answer for one customer. `truths` is a bitset over `served.catalog.keys`."""
+
+    served: Served
+    now: int
+    truths: int
+    horizon: Horizon
+    outputs: Outputs
+    problems: list[Problem]
+    traits: Mapping[str, Any]
+    customer_id: str | None = None
+    decision: Decision | None = None
+    recorded: bool = False
+
+
+class Assigner:
+    """Answers who is in which segments."""
+
+    def __init__(
+        self, database: Database, live: Live, writer: Writer, clock: Callable[[], int]
+    ) -> None:
+        self._database = database
+        self._live = live
+        self._writer = writer
+        self._clock = clock
+
+    def anonymous(self, traits: Mapping[str, Any]) -> Assignment:
+        """Assign someone unnamed, purely from memory. Raises Undecidable."""
+        served = self._live.served
+        catalog = served.catalog
+        fitting, problems = coerced(traits, catalog.schema)
+        now = self._clock()
+        outputs = served.score(fitting) if served.models else {}
+        if outputs:
+            profile = dict(fitting)
+            add_outputs(profile, outputs)
+        else:
+            profile = fitting
+        # Who has no id is on no list; without the store nobody knows what lists there are.
+        lists = NOTHING_KNOWN if self._live.store_available else None
+        prepared = catalog.matcher.prepare(profile, lists)
+        truths = prepared.at(now)
+        return Assignment(
+            served, now, truths, walk(prepared, now, truths), outputs, problems, fitting
+        )
+
+    async def recorded(self, customer_id: str, traits: Mapping[str, Any]) -> Assignment:
+        """Assign a customer and store what changed before answering.
+
+        Raises Overloaded, StoreUnavailable, NotStored, Invalid, Undecidable.
+        """
+        decision = await self._writer.submit(customer_id, Input(traits, self._clock()))
+        assert decision is not None  # noqa: S101 - only a touch answers None
+        return self._answer(customer_id, decision, recorded=True)
+
+    async def unrecorded(self, customer_id: str, traits: Mapping[str, Any]) -> Assignment:
+        """Assign a customer with these traits over the stored ones, storing nothing.
+
+        Raises StoreUnavailable, Undecidable.
+        """
+        now = self._clock()
+        served = self._live.served
+        state = await self._stored(customer_id, served) or State(customer_id, now, now)
+        decision = served.decide(state, Input(traits, now, seen=False), now)
+        return self._answer(customer_id, decision, recorded=False)
+
+    async def _stored(self, customer_id: str, served: Served) -> State | None:
+        try:
+            async with self._database.engine.connect() as connection:
+                raw = (await connection.get_raw_connection()).driver_connection
+                state = (await states.read(raw, [customer_id])).get(customer_id)
+                if state is not None and served.has_lists:
+                    lists = await states.read_lists(raw, [customer_id])
+                    state.lists = lists.get(customer_id, NOTHING_KNOWN)
+                return state
+        except CANT_READ as error:
+            raise StoreUnavailable(type(error).__name__) from error
+
+    @staticmethod
+    def _answer(customer_id: str, decision: Decision, *, recorded: bool) -> Assignment:
+        return Assignment(
+            served=decision.served,
+            now=decision.now,
+            truths=decision.truths,
+            horizon=decision.horizon,
+            outputs=decision.outputs,
+            problems=decision.problems,
+            traits=decision.state.traits,
+            customer_id=customer_id,
+            decision=decision,
+            recorded=recorded,
+        )

@@ -1,0 +1,137 @@
+"""Loading the demo into a workspace, and taking it out again."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.core.deciding import Input
+from service.core.instants import to_datetime
+from service.flows.jobs import Jobs
+from service.flows.publishing import Publisher, Wanted
+from service.store import models, traits, workspace
+from service.store.database import Database
+from service.store.writer import Writer
+
+FACT = "demo"
+SOURCE = "demo"
+AT_ONCE = 512
+Progress = Callable[[int, int], None]
+Document = Mapping[str, Any]
+
+_REMOVE_SEGMENTS = [
+    text("delete from memberships where segment_key = any(cast(:keys as text[]))"),
+    text("delete from transitions where segment_key = any(cast(:keys as text[]))"),
+    text("delete from segments where key = any(cast(:keys as text[]))"),
+    text("delete from traits where name = any(cast(:traits as text[]))"),
+]
+_REMOVE_CUSTOMERS = [
+    text(f"delete from {table} where customer_id = any(cast(:ids as text[]))")  # noqa: S608
+    for table in ("customers", "memberships", "transitions", "trait_history", "list_members")
+]
+
+
+class Demo:
+    """The demo of one workspace."""
+
+    def __init__(
+        self,
+        database: Database,
+        publisher: Publisher,
+        writer: Writer,
+        jobs: Jobs,
+        clock: Callable[[], int],
+    ) -> None:
+        self._database = database
+        self._publisher = publisher
+        self._writer = writer
+        self._jobs = jobs
+        self._clock = clock
+
+    async def state(self) -> dict[str, Any] | None:
+        """What is noted of the demo: loaded, removed, or nothing yet."""
+        async with self._database.engine.connect() as connection:
+            fact: dict[str, Any] | None = await workspace.fact(connection, FACT)
+            return fact
+
+    async def begin(self, facts: Mapping[str, Any]) -> None:
+        """Note that loading has begun, and of what: one that is cut off begins anew."""
+        async with self._database.engine.begin() as connection:
+            await workspace.note(connection, FACT, {"state": "loading", **facts})
+
+    def _now(self) -> datetime:
+        return to_datetime(self._clock())
+
+    async def declare_traits(self, declarations: Mapping[str, Document]) -> None:
+        """Declare the types and dimensions of the demo's traits."""
+        async with self._publisher.publication("definition", SOURCE) as connection:
+            for name, definition in declarations.items():
+                await traits.declare(connection, name, dict(definition), self._now())
+
+    async def activate_model(
+        self, name: str, version: str, digest: str, manifest: dict[str, Any]
+    ) -> None:
+        """Register the demo's model and serve it."""
+        async with self._publisher.publication("model", name) as connection:
+            await models.register(connection, name, version, digest, manifest, self._now())
+
+    async def save_segments(self, documents: Sequence[Document]) -> None:
+        """Save the starter segments, all in one revision."""
+        wanted = [
+            Wanted(
+                document["key"],
+                document.get("status", "active"),
+                {name: value for name, value in document.items() if name not in ("key", "status")},
+            )
+            for document in documents
+        ]
+        await self._publisher.save(wanted)
+
+    async def load_customers(self, customers: Sequence[Document], progress: Progress) -> None:
+        """Record every customer through the writer, as a caller would."""
+        slots = asyncio.Semaphore(AT_ONCE)
+        done = 0
+
+        async def record(customer: Document) -> None:
+            nonlocal done
+            async with slots:
+                given = Input(customer["traits"], self._clock(), source=SOURCE)
+                await self._writer.submit(customer["customer_id"], given)
+            done += 1
+            progress(done, len(customers))
+
+        async with asyncio.TaskGroup() as group:
+            for customer in customers:
+                group.create_task(record(customer))
+
+    async def finish(self, facts: Mapping[str, Any]) -> None:
+        """Measure the segments, and note that the demo is here and what belongs to it."""
+        await self._jobs.measure()
+        async with self._database.engine.begin() as connection:
+            await workspace.note(connection, FACT, {"state": "loaded", **facts})
+
+    async def remove(self) -> int:
+        """Take out what loading put in: customers, segments, traits' types, the model. How many
+        customers that were; segments of the user's own that read these stay, and are refused
+        with the reason until they are changed."""
+        state = await self.state()
+        if state is None or state["state"] == "removed":
+            return 0
+        async with self._publisher.publication("definition", SOURCE) as connection:
+            ids = state["customers"]
+            await self._remove_customers(connection, ids)
+            for statement in _REMOVE_SEGMENTS:
+                wanted = "traits" if "traits" in str(statement) else "keys"
+                value = state["traits"] if wanted == "traits" else state["segments"]
+                await connection.execute(statement, {wanted: value})
+            await models.remove(connection, state["model"])
+            await workspace.note(connection, FACT, {"state": "removed"})
+        return len(ids)
+
+    @staticmethod
+    async def _remove_customers(connection: AsyncConnection, ids: list[str]) -> None:
+        for statement in _REMOVE_CUSTOMERS:
+            await connection.execute(statement, {"ids": ids})

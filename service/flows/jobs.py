@@ -1,0 +1,161 @@
+"""Background work of this process: re-deciding customers, and measuring segments."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import structlog
+from sqlalchemy import text
+
+from service.core.instants import to_datetime
+from service.live import Live
+from service.settings import Settings
+from service.store import catalogs, jobs, metrics
+from service.store.database import CANT_READ, Database
+from service.store.jobs import JobRow
+from service.store.writer import NotStored, Overloaded, StoreUnavailable, Writer
+
+log = structlog.get_logger()
+
+REDECIDE = "redecide"
+BLOCK = 512
+PAUSE_AFTER_FAILURE = 1.0  # s
+
+_OUTDATED = text("select count(*) from customers where catalog_revision < :revision")
+_NEXT = text("""
+  select customer_id from customers
+  where customer_id > :after and catalog_revision < :revision
+  order by customer_id limit :limit""")
+
+
+class Jobs:
+    """Runs queued jobs one at a time, shared by lease with other processes, and refreshes
+    segments' metrics when something has changed."""
+
+    def __init__(
+        self,
+        database: Database,
+        live: Live,
+        writer: Writer,
+        settings: Settings,
+        clock: Callable[[], int],
+    ) -> None:
+        self._database = database
+        self._live = live
+        self._writer = writer
+        self._settings = settings
+        self._clock = clock
+        self._wake = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._measured: int | None = None
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._tasks = [
+            asyncio.create_task(self._run_jobs(), name="jobs"),
+            asyncio.create_task(self._measure_regularly(), name="measuring"),
+        ]
+
+    async def stop(self) -> None:
+        """Stop; a job under way is left to whoever takes over its lapsed lease."""
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+
+    def wake(self) -> None:
+        """Look for queued jobs now."""
+        self._wake.set()
+
+    async def _run_jobs(self) -> None:
+        while True:
+            try:
+                async with self._database.engine.begin() as connection:
+                    job = await jobs.claim(connection)
+                if job is not None:
+                    await self._run(job)
+                    continue
+            except CANT_READ as error:
+                log.warning("jobs_wait", error=type(error).__name__)
+                await asyncio.sleep(PAUSE_AFTER_FAILURE)
+            self._wake.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), self._settings.catalog_poll)
+
+    async def _run(self, job: JobRow) -> None:
+        log.info("job_started", id=job.id, kind=job.kind)
+        try:
+            done = await self._redecide(job)
+        except CANT_READ:
+            raise  # its lease lapses and it is taken up again
+        except Exception as error:
+            log.exception("job_failed", id=job.id, kind=job.kind)
+            async with self._database.engine.begin() as connection:
+                await jobs.finish(connection, job.id, job.done, f"{type(error).__name__}: {error}")
+            return
+        async with self._database.engine.begin() as connection:
+            await jobs.finish(connection, job.id, done)
+        log.info("job_done", id=job.id, kind=job.kind, customers=done)
+        await self.measure()
+
+    async def _redecide(self, job: JobRow) -> int:
+        """Have every customer decided that an older catalog decided last."""
+        async with self._database.engine.connect() as connection:
+            revision = await catalogs.head_revision(connection)
+            total: int = (await connection.execute(_OUTDATED, {"revision": revision})).scalar_one()
+        done, after = 0, ""
+        while True:
+            async with self._database.engine.begin() as connection:
+                await jobs.progress(connection, job.id, done, max(total, done))
+                rows = await connection.execute(
+                    _NEXT, {"after": after, "revision": revision, "limit": BLOCK}
+                )
+                ids = [row.customer_id for row in rows]
+            if ids:
+                done += await self._touch(ids)
+                after = ids[-1]
+            elif after:
+                # Rows that others held were passed over: look again from the start.
+                after = ""
+            else:
+                return done
+
+    async def _touch(self, ids: list[str]) -> int:
+        answers = await asyncio.gather(
+            *(self._writer.touch(customer_id) for customer_id in ids), return_exceptions=True
+        )
+        failures = [answer for answer in answers if isinstance(answer, BaseException)]
+        for failure in failures:
+            if not isinstance(failure, Overloaded | StoreUnavailable | NotStored):
+                raise failure
+        if any(isinstance(failure, StoreUnavailable | Overloaded) for failure in failures):
+            await asyncio.sleep(PAUSE_AFTER_FAILURE)
+        poisoned = sum(isinstance(failure, NotStored) for failure in failures)
+        if poisoned == len(ids):
+            raise RuntimeError(f"{poisoned} customers can't be decided, {ids[0]} the first")
+        return len(ids) - len(failures)
+
+    async def _measure_regularly(self) -> None:
+        while True:
+            started = time.monotonic()
+            with suppress(*CANT_READ):
+                await self._measure_if_changed()
+            spent = time.monotonic() - started
+            # Measuring takes a twentieth of the time at most, however many customers there are.
+            await asyncio.sleep(max(self._settings.metrics_interval, 20 * spent))
+
+    async def _measure_if_changed(self) -> None:
+        async with self._database.engine.connect() as connection:
+            activity = await metrics.activity(connection)
+        if activity != self._measured:
+            self._measured = activity
+            await self.measure()
+
+    async def measure(self) -> None:
+        """Refresh the metrics of all segments, unless another process is at it."""
+        async with self._database.engine.begin() as connection:
+            if await metrics.try_lock(connection):
+                now = to_datetime(self._clock())
+                await metrics.store(connection, now, await metrics.measure(connection, now))

@@ -1,0 +1,278 @@
+"""Changing definitions: checked against everything active, then published as a new revision."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.core.catalog import (
+    Definition,
+    Segment,
+    Tangled,
+    dangling_reference,
+    order,
+    shared_priority,
+    users_of,
+)
+from service.core.conditions import Condition, models_of, references_of
+from service.core.english import summarise
+from service.core.instants import to_datetime
+from service.core.parsing import Invalid, Problem, parse_condition
+from service.flows.following import Follower
+from service.live import Live
+from service.store import catalogs, jobs, segments
+from service.store.catalogs import definition_of
+from service.store.database import Database
+from service.store.segments import SegmentRow
+
+# What of a definition decides who is in; the rest only describes.
+DECIDING = ("condition", "scheme", "priority")
+LIST_SUMMARY = "Customers on an uploaded list."
+
+
+class Conflict(RuntimeError):
+    """The change contradicts what is there: in use, taken, of another kind."""
+
+    def __init__(self, code: str, detail: str, users: Sequence[str] = ()) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.users = list(users)
+
+
+class Unknown(LookupError):
+    """There is no such segment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A segment as somebody wants it: its key, its status, its definition."""
+
+    key: str
+    status: str
+    definition: Mapping[str, Any]
+
+
+class _Publication:
+    """One transaction that may end in a new revision."""
+
+    def __init__(self, connection: AsyncConnection, head: int, now: datetime) -> None:
+        self.connection = connection
+        self.head = head
+        self.now = now
+        self.cause: str | None = None
+        self.keys: list[str] = []
+        self.redecide = False
+
+    def publish(self, cause: str, key: str, *, redecide: bool) -> None:
+        """Ask for a new revision at the end, and perhaps for everyone to be decided again."""
+        self.cause = cause if self.cause in (None, cause) else "definition"
+        self.keys.append(key)
+        self.redecide = self.redecide or redecide
+
+
+class Publisher:
+    """Saves, archives and lists, each change a transaction and at most one new revision."""
+
+    def __init__(
+        self,
+        database: Database,
+        live: Live,
+        follower: Follower,
+        clock: Callable[[], int],
+        wake_jobs: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._database = database
+        self._live = live
+        self._follower = follower
+        self._clock = clock
+        self._wake_jobs = wake_jobs
+        # One at a time here too: whoever waits for the head holds a connection, and the one who
+        # has it needs another to catch up.
+        self._turn = asyncio.Lock()
+
+    @asynccontextmanager
+    async def _publishing(self) -> AsyncIterator[_Publication]:
+        """A transaction that holds the head; on leaving, the new revision is live here too."""
+        async with self._turn, self._database.engine.begin() as connection:
+            head = await catalogs.lock_head(connection)
+            await self._follower.catch_up(head)
+            change = _Publication(connection, head, to_datetime(self._clock()))
+            yield change
+            if change.cause is not None:
+                await catalogs.publish(connection, head + 1, change.now, change.cause, change.keys)
+                if change.redecide:
+                    detail = {"revision": head + 1, "cause": change.cause, "segments": change.keys}
+                    await jobs.enqueue(connection, "redecide", detail)
+        if change.cause is not None:
+            await self._follower.catch_up(change.head + 1)
+            self._wake_jobs()
+
+    async def save(self, wanted: Sequence[Wanted], *, create: bool = False) -> list[SegmentRow]:
+        """Save segments, all or none. `create`: a key that is taken is a conflict.
+
+        Raises Invalid (pointers into the one segment, or below `/INDEX` for several), Conflict.
+        """
+        async with self._publishing() as change:
+            parsed = self._check(wanted)
+            rows = []
+            for each, condition in zip(wanted, parsed, strict=True):
+                before = await segments.get(change.connection, each.key)
+                if create and before is not None and before.status != "archived":
+                    raise Conflict("exists", f"there is a segment {each.key} already")
+                rows.append(await self._store(change, each, condition, before))
+            return rows
+
+    async def _store(
+        self,
+        change: _Publication,
+        wanted: Wanted,
+        condition: Condition | None,
+        before: SegmentRow | None,
+    ) -> SegmentRow:
+        kind = kind_of(condition)
+        if before is not None and (before.kind == "list") != (kind == "list"):
+            raise Conflict(
+                "kind", f"{wanted.key} is a {before.kind}; make another segment with another key"
+            )
+        definition = dict(wanted.definition)
+        row = SegmentRow(
+            key=wanted.key,
+            version=1 if before is None else before.version + 1,
+            status=wanted.status,
+            kind=kind,
+            definition=definition,
+            summary=LIST_SUMMARY if condition is None else summarise(condition),
+            created_at=change.now if before is None else before.created_at,
+            updated_at=change.now,
+            metrics=None if before is None else before.metrics,
+        )
+        if before is not None and (before.status, before.definition) == (row.status, definition):
+            return before
+        await segments.save(change.connection, row)
+        was_active = before is not None and before.status == "active"
+        if was_active or row.status == "active":
+            decides = (
+                before is None
+                or before.status != row.status
+                or any(before.definition.get(name) != definition.get(name) for name in DECIDING)
+            )
+            change.publish("definition", row.key, redecide=decides)
+        return row
+
+    def _check(self, wanted: Sequence[Wanted]) -> list[Condition | None]:
+        """Parse, and see whether all that would be active can stand together."""
+        catalog = self._live.served.catalog
+        prefixes = [f"/{index}" for index in range(len(wanted))] if len(wanted) > 1 else [""]
+        problems: list[Problem] = []
+        conditions: list[Condition | None] = []
+        proposed = dict(catalog.segments)
+        for each, prefix in zip(wanted, prefixes, strict=True):
+            proposed.pop(each.key, None)
+            document = each.definition.get("condition")
+            condition = None
+            if document is not None:
+                try:
+                    condition = parse_condition(document, catalog.schema, f"{prefix}/condition")
+                except Invalid as fault:
+                    problems += fault.problems
+            conditions.append(condition)
+            if each.status == "active":
+                definition = definition_of(each.key, 0, dict(each.definition))
+                proposed[each.key] = Segment(definition, condition)
+        if problems:
+            raise Invalid(problems)
+        for each, prefix in zip(wanted, prefixes, strict=True):
+            if each.status == "active":
+                problems += stands(proposed, proposed[each.key], prefix)
+            else:
+                self._not_in_use(each.key, proposed)
+        if problems:
+            raise Invalid(problems)
+        try:
+            order(proposed)
+        except Tangled as tangle:
+            mine = [i for i, each in enumerate(wanted) if each.key in tangle.path] or [0]
+            where = f"{prefixes[mine[0]]}/condition"
+            raise Invalid([Problem(where, "cycle", str(tangle))]) from tangle
+        return conditions
+
+    @staticmethod
+    def _not_in_use(key: str, proposed: Mapping[str, Segment]) -> None:
+        users = users_of(key, proposed.values())
+        if users:
+            raise Conflict("in_use", f"{key} is used by {', '.join(users)}", users)
+
+    async def archive(self, key: str) -> None:
+        """Archive a segment; its members leave. Raises Unknown, Conflict while it is used."""
+        async with self._publishing() as change:
+            row = await segments.get(change.connection, key, for_update=True)
+            if row is None:
+                raise Unknown(key)
+            if row.status == "archived":
+                return
+            others = {k: s for k, s in self._live.served.catalog.segments.items() if k != key}
+            self._not_in_use(key, others)
+            await segments.set_status(
+                change.connection, key, "archived", row.version + 1, change.now
+            )
+            if row.status == "active":
+                change.publish("definition", key, redecide=True)
+
+    async def change_list(self, key: str, add: Sequence[str], remove: Sequence[str]) -> int:
+        """Add and remove ids of a list; how many that changed. Raises Unknown, Conflict."""
+        async with self._publishing() as change:
+            row = await segments.get(change.connection, key, for_update=True)
+            if row is None:
+                raise Unknown(key)
+            if row.kind != "list":
+                raise Conflict("kind", f"{key} is no list: its members follow from its condition")
+            changed = await segments.change_list(change.connection, key, add, remove)
+            if changed and row.status == "active":
+                change.publish("list", key, redecide=True)
+            return changed
+
+    @asynccontextmanager
+    async def publication(self, cause: str, key: str) -> AsyncIterator[AsyncConnection]:
+        """A transaction for another kind of change (a trait's type, a model) that ends in a new
+        revision and has everyone decided again."""
+        async with self._publishing() as change:
+            yield change.connection
+            change.publish(cause, key, redecide=True)
+
+
+def kind_of(condition: Condition | None) -> str:
+    """list without a condition, model where a condition reads one, else rule."""
+    if condition is None:
+        return "list"
+    return "model" if models_of(condition) else "rule"
+
+
+def stands(segments_: Mapping[str, Segment], segment: Segment, prefix: str) -> list[Problem]:
+    """What keeps an active segment from standing among others: references, its scheme."""
+    problems = []
+    if segment.condition is not None:
+        for other in sorted(references_of(segment.condition) - segments_.keys()):
+            fault = dangling_reference(other, {})
+            problems.append(Problem(prefix + fault.pointer, fault.code, fault.detail))
+    definition = segment.definition
+    if definition.scheme is not None:
+        holder = next(
+            (
+                key
+                for key, other in segments_.items()
+                if key != segment.key and _same_place(other.definition, definition)
+            ),
+            None,
+        )
+        if holder is not None or definition.priority is None:
+            fault = shared_priority(definition, holder or "")
+            problems.append(Problem(prefix + fault.pointer, fault.code, fault.detail))
+    return problems
+
+
+def _same_place(one: Definition, other: Definition) -> bool:
+    return one.scheme == other.scheme and one.priority == other.priority

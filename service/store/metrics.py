@@ -1,0 +1,153 @@
+"""What segments come to, measured over all customers in one pass each."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+# One process measures at a time; the others need not wait for it.
+_LOCK = 7_305_441_822
+
+# A trait counts where it has the type it should; callers may send anything.
+_VALUES = """
+  select customer_id,
+    case when jsonb_typeof(traits -> 'revenue') = 'number'
+      then (traits ->> 'revenue')::numeric end as revenue,
+    case when jsonb_typeof(traits -> 'orders') = 'number'
+      then (traits ->> 'orders')::numeric end as orders,
+    case when jsonb_typeof(traits -> 'last_order_at') = 'string'
+      then extract(epoch from cast(:now as timestamptz) - instant_of(traits ->> 'last_order_at')) / 86400.0
+      end as recency
+  from customers"""
+
+_FIGURES = """
+  count(*) as size,
+  sum(revenue) as revenue,
+  sum(orders) as orders,
+  count(*) filter (where orders >= 1) as buyers,
+  count(*) filter (where orders >= 2) as repeat_buyers,
+  avg(recency) as recency"""
+
+_BY_SEGMENT = text(f"""
+  with value as ({_VALUES})
+  select m.segment_key, {_FIGURES}
+  from memberships m join value v using (customer_id)
+  where (cast(:key as text) is null or m.segment_key = :key)
+  group by m.segment_key""")
+
+_OF_ALL = text("select count(*) from customers")
+
+_MOVES = text("""
+  select segment_key,
+    count(*) filter (where entered and at > cast(:now as timestamptz) - interval '1 day') as entered_day,
+    count(*) filter (where entered and at > cast(:now as timestamptz) - interval '7 days') as entered_week,
+    count(*) filter (where entered) as entered_month,
+    count(*) filter (where not entered and at > cast(:now as timestamptz) - interval '1 day') as exited_day,
+    count(*) filter (where not entered and at > cast(:now as timestamptz) - interval '7 days') as exited_week,
+    count(*) filter (where not entered) as exited_month
+  from transitions
+  where at > cast(:now as timestamptz) - interval '30 days' and at <= cast(:now as timestamptz)
+    and (cast(:key as text) is null or segment_key = :key)
+  group by segment_key""")
+
+_STORE = text("""
+  insert into segment_metrics (segment_key, as_of, metrics)
+  select key, cast(:now as timestamptz), cast(metrics as jsonb)
+  from unnest(cast(:keys as text[]), cast(:metrics as text[])) as m (key, metrics)
+  where exists (select from segments where segments.key = m.key)
+  on conflict (segment_key) do update
+    set as_of = excluded.as_of, metrics = excluded.metrics""")
+
+_KEYS = text("select key from segments where status <> 'archived'")
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One segment's figures. Money in the base currency; recency in days; rates in 0..1."""
+
+    size: int = 0
+    revenue: float | None = None
+    orders: float | None = None
+    buyers: int = 0
+    repeat_buyers: int = 0
+    recency: float | None = None
+
+
+def _shaped(figures: Figures, moves: dict[str, int], total: int, as_of: datetime) -> dict[str, Any]:
+    """The metrics as they are served.
+
+    average_order_value = revenue / orders; repeat_rate = customers with two or more orders among
+    those with one or more; share = size / all customers; average_recency_days = mean days since
+    the last order.
+    """
+    orders, revenue = figures.orders, figures.revenue
+    return {
+        "as_of": as_of.isoformat().replace("+00:00", "Z"),
+        "size": figures.size,
+        "share": figures.size / total if total else 0.0,
+        "customers": total,
+        "revenue": None if revenue is None else round(float(revenue), 2),
+        "orders": None if orders is None else int(orders),
+        "average_order_value": (
+            round(float(revenue) / float(orders), 4) if revenue is not None and orders else None
+        ),
+        "repeat_rate": (
+            round(figures.repeat_buyers / figures.buyers, 6) if figures.buyers else None
+        ),
+        "average_recency_days": (
+            None if figures.recency is None else round(float(figures.recency), 2)
+        ),
+        "entered": {span: moves.get(f"entered_{span}", 0) for span in ("day", "week", "month")},
+        "exited": {span: moves.get(f"exited_{span}", 0) for span in ("day", "week", "month")},
+    }
+
+
+async def try_lock(connection: AsyncConnection) -> bool:
+    """Whether this transaction is now the one that measures."""
+    query = text("select pg_try_advisory_xact_lock(:lock)")
+    return bool((await connection.execute(query, {"lock": _LOCK})).scalar_one())
+
+
+async def measure(
+    connection: AsyncConnection, now: datetime, key: str | None = None
+) -> dict[str, dict[str, Any]]:
+    """Metrics of every segment that is not archived, or of one, as of `now`."""
+    parameters = {"now": now, "key": key}
+    total: int = (await connection.execute(_OF_ALL)).scalar_one()
+    figures = {
+        row.segment_key: Figures(*row[1:])
+        for row in await connection.execute(_BY_SEGMENT, parameters)
+    }
+    moves = {
+        row.segment_key: dict(row._mapping) for row in await connection.execute(_MOVES, parameters)
+    }
+    keys = [key] if key else [row.key for row in await connection.execute(_KEYS)]
+    return {
+        each: _shaped(figures.get(each, Figures()), moves.get(each, {}), total, now)
+        for each in keys
+    }
+
+
+async def store(
+    connection: AsyncConnection, now: datetime, metrics: dict[str, dict[str, Any]]
+) -> None:
+    """Keep metrics as the latest snapshots."""
+    await connection.execute(
+        _STORE,
+        {
+            "now": now,
+            "keys": list(metrics),
+            "metrics": [json.dumps(figures) for figures in metrics.values()],
+        },
+    )
+
+
+async def activity(connection: AsyncConnection) -> int:
+    """A number that moves whenever customers or memberships were written."""
+    query = text("""
+      select coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint
+      from pg_stat_user_tables where relname in ('customers', 'memberships', 'segments')""")
+    return int((await connection.execute(query)).scalar_one())

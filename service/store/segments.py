@@ -1,0 +1,197 @@
+"""Named queries on segments, their versions, lists and members."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, delete, func, insert, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.store.tables import (
+    list_members,
+    memberships,
+    segment_metrics,
+    segment_versions,
+    segments,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentRow:
+    """A stored segment; `metrics` is the latest snapshot, with `as_of`, or None."""
+
+    key: str
+    version: int
+    status: str
+    kind: str
+    definition: dict[str, Any]
+    summary: str
+    created_at: datetime
+    updated_at: datetime
+    metrics: dict[str, Any] | None = None
+
+
+_COLUMNS = (
+    segments.c.key,
+    segments.c.version,
+    segments.c.status,
+    segments.c.kind,
+    segments.c.definition,
+    segments.c.summary,
+    segments.c.created_at,
+    segments.c.updated_at,
+    segment_metrics.c.metrics,
+)
+_WITH_METRICS = segments.outerjoin(segment_metrics, segment_metrics.c.segment_key == segments.c.key)
+
+
+async def get(
+    connection: AsyncConnection, key: str, *, for_update: bool = False
+) -> SegmentRow | None:
+    """One segment by its key."""
+    query = select(*_COLUMNS).select_from(_WITH_METRICS).where(segments.c.key == key)
+    if for_update:
+        query = query.with_for_update(of=segments)
+    row = (await connection.execute(query)).one_or_none()
+    return None if row is None else SegmentRow(*row)
+
+
+async def search(
+    connection: AsyncConnection,
+    *,
+    after: str | None,
+    limit: int,
+    status: str | None = None,
+    kind: str | None = None,
+    scheme: str | None = None,
+    dimension: str | None = None,
+    tag: str | None = None,
+    owner: str | None = None,
+    q: str | None = None,
+) -> list[SegmentRow]:
+    """Segments by key, those after `after`, that fit every filter given."""
+    document = segments.c.definition
+    conditions: list[ColumnElement[bool]] = []
+    if after is not None:
+        conditions.append(segments.c.key > after)
+    if status is not None:
+        conditions.append(segments.c.status == status)
+    if kind is not None:
+        conditions.append(segments.c.kind == kind)
+    if scheme is not None:
+        conditions.append(document["scheme"].astext == scheme)
+    if owner is not None:
+        conditions.append(document["owner"].astext == owner)
+    if dimension is not None:
+        conditions.append(document["dimensions"].contains([dimension]))
+    if tag is not None:
+        conditions.append(document["tags"].contains([tag]))
+    if q is not None:
+        needle = f"%{_literal(q)}%"
+        conditions.append(
+            func.concat_ws(
+                " ", segments.c.key, document["name"].astext, document["description"].astext
+            ).ilike(needle, escape="\\")
+        )
+    query = (
+        select(*_COLUMNS)
+        .select_from(_WITH_METRICS)
+        .where(and_(True, *conditions))
+        .order_by(segments.c.key)
+        .limit(limit)
+    )
+    return [SegmentRow(*row) for row in await connection.execute(query)]
+
+
+def _literal(pattern: str) -> str:
+    return pattern.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+async def save(connection: AsyncConnection, row: SegmentRow) -> None:
+    """Insert or replace a segment, and keep this version of it."""
+    values = {
+        "version": row.version,
+        "status": row.status,
+        "kind": row.kind,
+        "definition": row.definition,
+        "summary": row.summary,
+        "updated_at": row.updated_at,
+    }
+    statement = upsert(segments).values(key=row.key, created_at=row.created_at, **values)
+    await connection.execute(
+        statement.on_conflict_do_update(index_elements=[segments.c.key], set_=values)
+    )
+    await connection.execute(
+        insert(segment_versions).values(
+            key=row.key,
+            version=row.version,
+            status=row.status,
+            definition=row.definition,
+            created_at=row.updated_at,
+        )
+    )
+
+
+async def set_status(
+    connection: AsyncConnection, key: str, status: str, version: int, at: datetime
+) -> None:
+    """Change only a segment's status, as a new version."""
+    row = await get(connection, key)
+    assert row is not None  # noqa: S101 - the caller holds the row
+    await connection.execute(
+        update(segments)
+        .where(segments.c.key == key)
+        .values(status=status, version=version, updated_at=at)
+    )
+    await connection.execute(
+        insert(segment_versions).values(
+            key=key,
+            version=version,
+            status=status,
+            definition=row.definition,
+            created_at=at,
+        )
+    )
+
+
+async def change_list(
+    connection: AsyncConnection, key: str, add: Sequence[str], remove: Sequence[str]
+) -> int:
+    """Add and remove ids of a list; how many rows that changed."""
+    changed = 0
+    if remove:
+        gone = await connection.execute(
+            delete(list_members).where(
+                list_members.c.segment_key == key,
+                list_members.c.customer_id == func.any(list(remove)),
+            )
+        )
+        changed += gone.rowcount
+    if add:
+        new = await connection.execute(
+            text(
+                "insert into list_members (segment_key, customer_id) "
+                "select :key, id from unnest(cast(:ids as text[])) as new (id) "
+                "on conflict do nothing"
+            ),
+            {"key": key, "ids": sorted(set(add))},
+        )
+        changed += new.rowcount
+    return changed
+
+
+async def members(
+    connection: AsyncConnection, key: str, *, after: str | None, limit: int
+) -> list[tuple[str, datetime, int]]:
+    """Members by id, those after `after`: id, since, the definition's version that let them in."""
+    query = (
+        select(memberships.c.customer_id, memberships.c.since, memberships.c.version)
+        .where(memberships.c.segment_key == key)
+        .order_by(memberships.c.customer_id)
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(memberships.c.customer_id > after)
+    return [(row[0], row[1], row[2]) for row in await connection.execute(query)]

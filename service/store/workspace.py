@@ -1,0 +1,25 @@
+"""Facts about this installation."""
+
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.store.tables import workspace
+
+
+async def fact(connection: AsyncConnection, name: str) -> Any:
+    """A fact's value, None where it is not known."""
+    query = select(workspace.c.value).where(workspace.c.name == name)
+    return (await connection.execute(query)).scalar_one_or_none()
+
+
+async def note(connection: AsyncConnection, name: str, value: Any) -> None:
+    """Note a fact, over what was known before."""
+    statement = upsert(workspace).values(name=name, value=value)
+    await connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=[workspace.c.name], set_={"value": value, "updated_at": func.now()}
+        )
+    )

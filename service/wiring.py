@@ -1,0 +1,78 @@
+"""Builds a process's parts and starts and stops them in order. Only entry points import this."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from service.api.observing import Metrics
+from service.api.services import Services
+from service.flows.assigning import Assigner
+from service.flows.following import Follower
+from service.flows.jobs import Jobs
+from service.flows.publishing import Publisher
+from service.live import Live
+from service.settings import Settings
+from service.store.database import Database
+from service.store.writer import Gauges, Limits, Writer
+
+
+def system_clock() -> int:
+    """Microseconds since the epoch, now."""
+    return time.time_ns() // 1_000
+
+
+class Process:
+    """All parts of one process over one database. Nothing runs until `running` is entered."""
+
+    def __init__(
+        self, settings: Settings, database_url: str, clock: Callable[[], int] = system_clock
+    ) -> None:
+        self.database = Database(database_url, settings.database_pool)
+        self.live = Live()
+        self.follower = Follower(self.database, self.live, settings)
+        self.metrics = Metrics()
+        self.writer = Writer(
+            self.database,
+            lambda: self.live.served,
+            self.follower.catch_up,
+            clock,
+            Limits(settings.traits_limit, settings.traits_bytes),
+            settings.writer_queue,
+            settings.writer_batch,
+            Gauges(self.metrics.batch),
+        )
+        self.jobs = Jobs(self.database, self.live, self.writer, settings, clock)
+        self.services = Services(
+            settings=settings,
+            database=self.database,
+            live=self.live,
+            writer=self.writer,
+            assigner=Assigner(self.database, self.live, self.writer, clock),
+            publisher=Publisher(self.database, self.live, self.follower, clock, self.jobs.wake),
+            jobs=self.jobs,
+            metrics=self.metrics,
+            clock=clock,
+        )
+
+    @asynccontextmanager
+    async def running(self, *, background: bool = True) -> AsyncIterator[Services]:
+        """Load the catalog, start the writer and (`background`) the follower and the jobs; on
+        leaving, finish what was accepted and let go of everything."""
+        try:
+            await self.follower.catch_up(0)
+            self.writer.start()
+            if background:
+                self.follower.start()
+                self.jobs.start()
+            try:
+                yield self.services
+            finally:
+                if background:
+                    await self.jobs.stop()
+                    await self.follower.stop()
+                await self.writer.stop()
+                if self.live.loaded:
+                    for model in self.live.served.models:
+                        model.scorer.close()
+        finally:
+            await self.database.close()
