@@ -218,7 +218,9 @@ async def _load_demo(config: Settings, url: str) -> dict[str, Any]:
 
         customers, weeks = await asyncio.to_thread(setup.households, datetime.now(UTC), computed)
         training = bars.add_task("Training household tiers", total=1)
-        digest, manifest = await asyncio.to_thread(setup.train_tiers, customers, config.bundles)
+        version, digest, manifest = await asyncio.to_thread(
+            setup.train_tiers, customers, config.bundles
+        )
         bars.update(training, completed=1)
         recording = bars.add_task("Recording households", total=len(customers))
         documents = starter_segments()
@@ -235,7 +237,7 @@ async def _load_demo(config: Settings, url: str) -> dict[str, Any]:
             }
             await demo.begin(facts)
             await demo.declare_traits(declarations)
-            await demo.activate_model(setup.MODEL, setup.MODEL_VERSION, digest, manifest)
+            await demo.activate_model(setup.MODEL, version, digest, manifest)
             await demo.save_segments(documents)
             await demo.load_customers(
                 customers, lambda done, total: bars.update(recording, completed=done)

@@ -19,10 +19,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
-from sqlalchemy.ext.asyncio import create_async_engine
 
+from service.store.database import Database
 from service.store.embedded import EmbeddedPostgres
-from service.store.tables import metadata
+from service.store.migrating import migrate
 
 RUN = "PYTEST_SEGSERVE_RUN"
 TEMPLATE = "template_segserve"
@@ -33,13 +33,12 @@ OPTIONS = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
 def prepare_template(url: str) -> None:
     """Give the empty template database the schema; `url` is its owner's, plain postgresql://."""
 
-    async def create() -> None:
-        engine = create_async_engine(url.replace("postgresql:", "postgresql+asyncpg:", 1))
-        async with engine.begin() as connection:
-            await connection.run_sync(metadata.create_all)
-        await engine.dispose()
+    async def migrated() -> None:
+        database = Database(url)
+        await migrate(database.engine)
+        await database.close()
 
-    asyncio.run(create())
+    asyncio.run(migrated())
 
 
 def database_of(dsn: str, name: str) -> str:

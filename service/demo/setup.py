@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 
 MODEL = "household-tiers"
-MODEL_VERSION = "1"
 Progress = Callable[[int, int, str], None]
 
 
@@ -39,9 +38,12 @@ def households(now: datetime, progress: Progress | None = None) -> tuple[list[di
     return customers, shift(tables, now) // WEEK
 
 
-def train_tiers(customers: list[dict[str, Any]], bundles: Path) -> tuple[str, dict[str, Any]]:
-    """Train the demo's model in a child process, which scikit-learn may fill; the bundle's
-    digest and manifest. Raises RuntimeError with what the child said."""
+def train_tiers(customers: list[dict[str, Any]], bundles: Path) -> tuple[str, str, dict[str, Any]]:
+    """Train the demo's model in a child process, which scikit-learn may fill; its version, the
+    bundle's digest and manifest. Raises RuntimeError with what the child said."""
+    # A version is never rewritten, and an earlier demo may have left some.
+    taken = [int(path.name) for path in (bundles / MODEL).glob("*") if path.name.isdigit()]
+    version = str(max(taken, default=0) + 1)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "customers.ndjson"
         file.write_bytes(b"\n".join(msgspec.json.encode(customer) for customer in customers))
@@ -51,11 +53,11 @@ def train_tiers(customers: list[dict[str, Any]], bundles: Path) -> tuple[str, di
             "models",
             str(file),
             MODEL,
-            MODEL_VERSION,
+            version,
             str(bundles),
         ]
         child = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own module
     if child.returncode != 0:
         raise RuntimeError(f"training the demo's model failed: {child.stderr.strip()[-2000:]}")
     answer = msgspec.json.decode(child.stdout.encode())
-    return answer["digest"], answer["manifest"]
+    return version, answer["digest"], answer["manifest"]

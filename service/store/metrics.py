@@ -19,9 +19,9 @@ _VALUES = """
     case when jsonb_typeof(traits -> 'orders') = 'number'
       then (traits ->> 'orders')::numeric end as orders,
     case when jsonb_typeof(traits -> 'last_order_at') = 'string'
-      then extract(epoch from cast(:now as timestamptz) - instant_of(traits ->> 'last_order_at')) / 86400.0
+      then extract(epoch from now - instant_of(traits ->> 'last_order_at')) / 86400.0
       end as recency
-  from customers"""
+  from customers, as_of"""
 
 _FIGURES = """
   count(*) as size,
@@ -32,7 +32,7 @@ _FIGURES = """
   avg(recency) as recency"""
 
 _BY_SEGMENT = text(f"""
-  with value as ({_VALUES})
+  with as_of as (select cast(:now as timestamptz) as now), value as ({_VALUES})
   select m.segment_key, {_FIGURES}
   from memberships m join value v using (customer_id)
   where (cast(:key as text) is null or m.segment_key = :key)
@@ -41,15 +41,16 @@ _BY_SEGMENT = text(f"""
 _OF_ALL = text("select count(*) from customers")
 
 _MOVES = text("""
+  with as_of as (select cast(:now as timestamptz) as now)
   select segment_key,
-    count(*) filter (where entered and at > cast(:now as timestamptz) - interval '1 day') as entered_day,
-    count(*) filter (where entered and at > cast(:now as timestamptz) - interval '7 days') as entered_week,
+    count(*) filter (where entered and at > now - interval '1 day') as entered_day,
+    count(*) filter (where entered and at > now - interval '7 days') as entered_week,
     count(*) filter (where entered) as entered_month,
-    count(*) filter (where not entered and at > cast(:now as timestamptz) - interval '1 day') as exited_day,
-    count(*) filter (where not entered and at > cast(:now as timestamptz) - interval '7 days') as exited_week,
+    count(*) filter (where not entered and at > now - interval '1 day') as exited_day,
+    count(*) filter (where not entered and at > now - interval '7 days') as exited_week,
     count(*) filter (where not entered) as exited_month
-  from transitions
-  where at > cast(:now as timestamptz) - interval '30 days' and at <= cast(:now as timestamptz)
+  from transitions, as_of
+  where at > now - interval '30 days' and at <= now
     and (cast(:key as text) is null or segment_key = :key)
   group by segment_key""")
 
