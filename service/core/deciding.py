@@ -119,6 +119,7 @@ class Decision:
     """What to store and to answer. `state` is the new state; `stored` says whether it differs."""
 
     state: State
+    now: int
     truths: int
     horizon: Horizon
     outputs: Outputs
@@ -126,6 +127,8 @@ class Decision:
     problems: list[Problem] = field(default_factory=list)
     transitions: list[Transition] = field(default_factory=list)
     stored: bool = False
+    # What decided: the caller's own, to read positions and versions of models by.
+    served: Any = None
 
 
 def walk(prepared: Prepared, now: int, truths: int) -> Horizon:
@@ -323,6 +326,7 @@ class _Run:
             state.decided_at = now
         return Decision(
             state=state,
+            now=now,
             truths=self.truths,
             horizon=self.horizon,
             outputs=self.outputs,
