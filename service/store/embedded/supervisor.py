@@ -190,9 +190,10 @@ class EmbeddedPostgres:
                     f"PostgreSQL (process {pid}) of {cluster.data} does not stop, not even when "
                     f"killed: its disk may hang. Restart the machine."
                 )
-        elif postmaster.is_alive(pid):
-            # Another process has that pid now. PostgreSQL would take it for its own and not
-            # start; a pid that is dead it sorts out by itself.
+        if postmaster.is_alive(pid):
+            # Another process has that pid now, or nobody has reaped the one that was killed.
+            # PostgreSQL would take it for a postmaster and not start; a pid that is dead it sorts
+            # out by itself.
             (cluster.data / "postmaster.pid").unlink(missing_ok=True)
 
     def _make_socket_dir(self, cluster: Cluster) -> Path:
