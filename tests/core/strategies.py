@@ -404,8 +404,8 @@ def nows() -> st.SearchStrategy[int]:
     return st.builds(lambda now, by: now + by, st.sampled_from(NOWS), shifts)
 
 
-def lists_read() -> st.SearchStrategy[frozenset[str] | None]:
-    """The lists a customer is on; None: they can't be read."""
+def lists_read() -> st.SearchStrategy[frozenset[str]]:
+    """The lists a customer is on."""
     return st.sampled_from(
-        (frozenset(), frozenset({"list-0"}), frozenset({"list-1"}), frozenset(LIST_KEYS), None)
+        (frozenset(), frozenset({"list-0"}), frozenset({"list-1"}), frozenset(LIST_KEYS))
     )

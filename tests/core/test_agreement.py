@@ -6,9 +6,12 @@
 import os
 from collections import Counter
 
+import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from service.core.blocks import BlockPlan, match_block
+from service.core.columns import Block
 from tests.core import strategies
 from tests.core.specification import keys_of, members
 
@@ -18,7 +21,7 @@ PROFILES = 49
 EXAMPLES = 70 * FACTOR
 
 
-def test_the_index_agrees_with_the_interpreter() -> None:
+def test_interpreter_index_and_block_agree() -> None:
     compared: Counter[str] = Counter()
 
     @settings(
@@ -36,12 +39,23 @@ def test_the_index_agrees_with_the_interpreter() -> None:
     def agree(catalog, customers, nows, lists_read):  # type: ignore[no-untyped-def]
         for refusal in catalog.refused:
             compared[refusal.problems[0].code] += 1
-        for number, profile in enumerate(customers):
-            now, lists = nows[number % 2], lists_read[number % 3]
-            expected = members(catalog, profile, now, lists)
-            assert keys_of(catalog, catalog.matcher.match(profile, now, lists)) == expected
-            compared["pairs"] += len(catalog.segments)
-            compared["members"] += len(expected)
+        plan = BlockPlan(catalog)
+        for now, lists in zip(nows, (lists_read, None), strict=True):
+            some = customers[:9] if lists is None else customers
+            block = Block.from_profiles(some, plan.fields)
+            on_lists = lists and {
+                key: np.array([key in lists[row % 3] for row in range(block.size)])
+                for key in strategies.LIST_KEYS
+            }
+            result = match_block(plan, block, now, on_lists)
+            for row, profile in enumerate(some):
+                own = None if lists is None else lists[row % 3]
+                expected = members(catalog, profile, now, own)
+                found = catalog.matcher.match(profile, now, own)
+                assert keys_of(catalog, found) == expected, "index"
+                assert keys_of(catalog, result.row(row)) == expected, "block"
+                compared["pairs"] += len(catalog.segments)
+                compared["members"] += len(expected)
 
     agree()
     assert compared["pairs"] >= PAIRS
