@@ -7,10 +7,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.api import paging
 from service.api.problems import not_found
-from service.api.schemas import Customer, HeldMembership, TraitValue, Transition, Transitions
+from service.api.schemas import (
+    Customer,
+    HeldMembership,
+    ModelAnswer,
+    TraitValue,
+    Transition,
+    Transitions,
+)
 from service.api.services import Services, WithServices
 from service.core.deciding import State
 from service.core.instants import to_datetime
+from service.core.merging import value_at
 from service.store import customers as stored
 from service.store import states
 
@@ -34,16 +42,10 @@ async def _state(connection: AsyncConnection, customer_id: str) -> State:
     return state
 
 
-def _value(traits: object, path: str) -> object:
-    for step in path.split("."):
-        traits = traits.get(step) if isinstance(traits, dict) else None
-    return traits
-
-
 def _shaped(services: Services, state: State) -> Customer:
     sources = {
         path: TraitValue(
-            value=_value(state.traits, path),
+            value=value_at(state.traits, path),
             source=written.source,
             updated_at=to_datetime(written.at),
         )
@@ -65,13 +67,13 @@ def _shaped(services: Services, state: State) -> Customer:
         ],
         lists=sorted(state.lists or ()),
         models={
-            name: {
-                "version": versions[name],
-                "label": output.label,
-                "confidence": output.confidence,
-                "score": output.score,
-                "unusual": output.unusual,
-            }
+            name: ModelAnswer(
+                version=versions[name],
+                label=output.label,
+                confidence=output.confidence,
+                score=output.score,
+                unusual=output.unusual,
+            )
             for name, output in outputs.items()
         },
         valid_until=None if state.due_at is None else to_datetime(state.due_at),

@@ -5,12 +5,16 @@ replace whole; other objects merge member by member. A removal is remembered lik
 an older value that arrives later does not revive what was removed.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from service.core.parsing import Problem, Schema, escape
 from service.core.traits import TraitType, Uncoercible, coerce, is_number
+
+# Removals are told from values only by looking, so short records are left alone.
+REMOVALS_REMEMBERED = 100
+REMOVALS_COUNTED_FROM = 400
 
 RESERVED = frozenset({"customer", "customer_id"})
 
@@ -29,6 +33,7 @@ class Change:
 
     path: str
     value: Any
+    written: Written
 
 
 @dataclass(slots=True)
@@ -58,18 +63,21 @@ def check_names(patch: Mapping[str, Any], pointer: str = "/traits") -> list[Prob
 
 
 def _is_point(value: Mapping[str, Any]) -> bool:
-    return value.keys() == {"lat", "lon"}
+    return value.keys() == {"lat", "lon"} and None not in value.values()
 
 
 def leaves(patch: Mapping[str, Any], schema: Schema, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every path that a patch sets, with its value; None removes."""
+    """Every path that a patch sets, with its value; None removes. An empty object, which only
+    says that there is one, comes as its path and a dot."""
     for name, value in patch.items():
         path = prefix + name
         whole = schema.types.get(path) in (TraitType.OBJECT, TraitType.POINT)
-        if isinstance(value, dict) and value and not whole and not _is_point(value):
+        if not isinstance(value, dict) or whole or _is_point(value):
+            yield path, value
+        elif value:
             yield from leaves(value, schema, path + ".")
         else:
-            yield path, value
+            yield path + ".", value
 
 
 def coerced(patch: Mapping[str, Any], schema: Schema) -> tuple[dict[str, Any], list[Problem]]:
@@ -116,7 +124,31 @@ def merge(
     result = Merge(_copied(traits), dict(times), problems=problems)
     for path, value in leaves(fitting, schema):
         _write(result, path, value, written)
+    if len(result.times) > REMOVALS_COUNTED_FROM:
+        _forget_old_removals(result)
     return result
+
+
+def value_at(traits: Mapping[str, Any], path: str) -> Any:
+    """The value at a dotted path; None where there is none."""
+    node: Any = traits
+    for step in path.split("."):
+        node = node.get(step) if isinstance(node, dict) else None
+    return node
+
+
+def count_traits(traits: Mapping[str, Any], times: Mapping[str, Written]) -> int:
+    """How many paths hold a value: those that were only removed don't count."""
+    return sum(value_at(traits, path) is not None for path in times)
+
+
+def _forget_old_removals(result: Merge) -> None:
+    """Names that come and go must not pile up: the latest removals are remembered."""
+    times = result.times
+    removed = [path for path in times if value_at(result.traits, path) is None]
+    removed.sort(key=lambda path: times[path].at)
+    for path in removed[:-REMOVALS_REMEMBERED]:
+        del times[path]
 
 
 def _copied(value: dict[str, Any]) -> dict[str, Any]:
@@ -126,79 +158,78 @@ def _copied(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _write(result: Merge, path: str, value: Any, written: Written) -> None:
+    """Set a path, remove it (None), or, for a path that ends in a dot, see that it is an object."""
     times = result.times
     steps = path.split(".")
     for length in range(1, len(steps) + 1):
-        known = times.get(".".join(steps[:length])) if length < len(steps) else times.get(path)
+        known = times.get(".".join(steps[:length]))
         if known is not None and known.at > written.at:
             return
-    parent = _parent(result.traits, steps)
-    current = None if parent is None else parent.get(steps[-1])
+    *above, last = steps
     times[path] = written
-    if isinstance(current, dict) and _newer_below(times, path, written.at):
-        # What was set below this path later on stands; only what is older goes.
-        _prune(current, times, path, written.at, result.changes)
+    parent, made = _object(result.traits, above)
+    if made and (value is None or not last):
+        result.changes.append(Change(".".join(above), {}, written))
+    if not last:
         return
+    current = parent.get(last)
+    wanted = value
     if isinstance(current, dict):
-        for below in [known for known in times if known.startswith(path + ".")]:
-            del times[below]
-    if value == {} and isinstance(current, dict):
+        later = _forget_below(times, path, written.at)
+        if later:
+            # What was set below this path later on stands; only what is older goes.
+            wanted = _copied(value) if isinstance(value, dict) else {}
+            for below in later:
+                _carry(current, wanted, below.split("."))
+    if same(current, wanted):
         return
-    if same(current, value):
-        return
-    result.changes.append(Change(path, value))
-    if value is None:
-        _remove(result.traits, steps)
+    result.changes.append(Change(path, value, written))
+    if wanted is None:
+        del parent[last]
     else:
-        _set(result.traits, steps, value)
+        parent[last] = wanted
 
 
-def _parent(traits: dict[str, Any], steps: list[str]) -> dict[str, Any] | None:
-    node: Any = traits
-    for step in steps[:-1]:
-        node = node.get(step)
-        if not isinstance(node, dict):
-            return None
-    return node  # type: ignore[no-any-return]  # narrowed by the loop
-
-
-def _set(traits: dict[str, Any], steps: list[str], value: Any) -> None:
-    node = traits
-    for step in steps[:-1]:
+def _object(traits: dict[str, Any], steps: Sequence[str]) -> tuple[dict[str, Any], bool]:
+    """The object at a path, and whether it had to be made where something else, or nothing, was."""
+    node, made = traits, False
+    for step in steps:
         inner = node.get(step)
         if not isinstance(inner, dict):
             inner = node[step] = {}
+            made = True
         node = inner
-    node[steps[-1]] = value
+    return node, made
 
 
-def _remove(traits: dict[str, Any], steps: list[str]) -> None:
-    parent = _parent(traits, steps)
-    if parent is not None:
-        parent.pop(steps[-1], None)
-
-
-def _newer_below(times: Mapping[str, Written], path: str, at: int) -> bool:
+def _forget_below(times: dict[str, Written], path: str, at: int) -> list[str]:
+    """Forget what was written below a path up to an instant; what was later, shortest first."""
     prefix = path + "."
-    return any(name.startswith(prefix) and known.at > at for name, known in times.items())
+    later = []
+    for below in [known for known in times if known.startswith(prefix)]:
+        if times[below].at > at:
+            later.append(below.removeprefix(prefix))
+        else:
+            del times[below]
+    return sorted(later, key=len)
 
 
-def _prune(
-    node: dict[str, Any],
-    times: dict[str, Written],
-    path: str,
-    at: int,
-    changes: list[Change],
-) -> None:
-    for name in list(node):
-        here = f"{path}.{name}"
-        known = times.get(here)
-        if isinstance(node[name], dict) and _newer_below(times, here, at):
-            _prune(node[name], times, here, at, changes)
-        elif known is None or known.at <= at:
-            times.pop(here, None)
-            del node[name]
-            changes.append(Change(here, None))
+def _carry(source: Mapping[str, Any], target: dict[str, Any], steps: Sequence[str]) -> None:
+    """Make a path of `target` what it is in `source`: a value, or nothing."""
+    *above, last = steps
+    found: Any = source
+    for step in above:
+        found = found[step]
+        inner = target.get(step)
+        if not isinstance(inner, dict):
+            inner = target[step] = {}
+        target = inner
+    if not last:
+        return
+    if last in found:
+        target[last] = found[last]
+    else:
+        target.pop(last, None)
 
 
 def same(left: Any, right: Any) -> bool:

@@ -204,7 +204,7 @@ async def write(
                 )
             )
         for change in decision.changes:
-            written = state.times[change.path] if change.path in state.times else _latest(state)
+            written = change.written
             history.append(
                 (
                     key,
@@ -224,11 +224,6 @@ async def write(
         *_columns(logged, 7),
         *_columns(history, 6),
     )
-
-
-def _latest(state: State) -> Written:
-    """When a trait was removed by a value set above it: the latest write there is."""
-    return max(state.times.values(), key=lambda written: written.at)
 
 
 def _net_moves(

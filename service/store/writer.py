@@ -18,6 +18,7 @@ import msgspec
 import structlog
 
 from service.core.deciding import Decision, Input, Membership, State, Undecidable
+from service.core.merging import count_traits
 from service.core.parsing import Invalid, Problem
 from service.store import states
 from service.store.database import UNAVAILABLE, Database
@@ -423,7 +424,10 @@ class _Decider:
 
     def _check(self, state: State, encoded: bytes) -> None:
         limits = self.limits
-        if len(state.times) > limits.traits:
+        if (
+            len(state.times) > limits.traits
+            and count_traits(state.traits, state.times) > limits.traits
+        ):
             detail = f"a customer has {limits.traits:,} traits at most"
             raise Invalid([Problem("/traits", "too_many", detail)])
         if len(encoded) > limits.traits_bytes:
