@@ -60,6 +60,7 @@ def create_app(services: Services, start: AbstractAsyncContextManager[Any] | Non
         lifespan=lifespan,
         docs_url="/docs",
         redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
     )
     app.state.services = services
     for module in (segments, customers, traits, operations):

@@ -18,4 +18,14 @@ def openapi_document() -> dict[str, Any]:
 
 def openapi_yaml() -> str:
     """The document as YAML, in the order of the code."""
-    return yaml.safe_dump(openapi_document(), sort_keys=False, allow_unicode=True, width=100)
+    text: str = yaml.dump(
+        openapi_document(), Dumper=_Plain, sort_keys=False, allow_unicode=True, width=100
+    )
+    return text
+
+
+class _Plain(yaml.SafeDumper):
+    """YAML without anchors: what is used twice is written twice."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True

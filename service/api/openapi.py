@@ -1,67 +1,93 @@
 """The OpenAPI document: FastAPI's, with the hot routes and the one error shape put in."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 from fastapi import FastAPI
+from pydantic.json_schema import models_json_schema
 
-from service.api.assign import AssignRequest
+from service.api.assign import BATCH_LIMIT, INCLUDES, LATER, AssignRequest
 from service.api.problems import MEDIA_TYPE
-from service.api.schemas import ProblemDocument
+from service.api.schemas import REASON, Fault, ModelAnswer, ProblemDocument
 
-_REF = "#/components/schemas/{name}"
+Schema = dict[str, Any]
 
-_ASSIGNMENT: dict[str, Any] = {
+# These answer from memory, whatever state the store is in.
+STORELESS = frozenset({"/healthz", "/readyz", "/metrics", "/catalog"})
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _nullable(kind: str, **more: Any) -> Schema:
+    return {"type": [kind, "null"], **more}
+
+
+_INSTANT = {"type": "string", "format": "date-time"}
+
+_ASSIGNED_SEGMENT: Schema = {
+    "type": "object",
+    "description": "A segment that the customer is in.",
+    "properties": {
+        "key": {"type": "string"},
+        "name": {"type": "string"},
+        "scheme": _nullable("string", description="The exclusive scheme it belongs to."),
+        "since": {**_INSTANT, "description": "When the customer entered."},
+        "valid_until": _nullable(
+            "string",
+            format="date-time",
+            description="When time alone may take the customer out; null: never.",
+        ),
+        "treatment": {"type": "object", "description": "Only where `include` asks for it."},
+    },
+    "required": ["key", "name", "scheme", "since", "valid_until"],
+}
+
+_EXIT: Schema = {
+    "type": "object",
+    "description": "A segment that this call took the customer out of.",
+    "properties": {
+        "key": {"type": "string"},
+        "reason": REASON,
+    },
+    "required": ["key", "reason"],
+}
+
+_ASSIGNMENT: Schema = {
     "type": "object",
     "description": "The segments a customer is in, now, and what this call changed.",
     "properties": {
-        "customer_id": {"type": ["string", "null"]},
-        "segments": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "key": {"type": "string"},
-                    "name": {"type": "string"},
-                    "scheme": {"type": ["string", "null"]},
-                    "since": {"type": "string", "format": "date-time"},
-                    "valid_until": {"type": ["string", "null"], "format": "date-time"},
-                    "treatment": {"type": "object"},
-                },
-                "required": ["key", "name", "scheme", "since", "valid_until"],
-            },
-        },
-        "schemes": {"type": "object", "additionalProperties": {"type": ["string", "null"]}},
-        "entered": {"type": "array", "items": {"type": "string"}},
-        "exited": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {"key": {"type": "string"}, "reason": {"type": "object"}},
-                "required": ["key", "reason"],
-            },
-        },
-        "models": {
+        "customer_id": _nullable("string"),
+        "segments": {"type": "array", "items": _ref("AssignedSegment")},
+        "schemes": {
             "type": "object",
-            "additionalProperties": {
-                "type": "object",
-                "properties": {
-                    "version": {"type": "string"},
-                    "label": {"type": ["string", "null"]},
-                    "confidence": {"type": ["number", "null"]},
-                    "score": {"type": ["number", "null"]},
-                    "unusual": {"type": ["boolean", "null"]},
-                },
-            },
+            "description": "For each scheme the segment that won it; null where none did.",
+            "additionalProperties": _nullable("string"),
         },
-        "variants": {"type": "object"},
-        "valid_until": {"type": ["string", "null"], "format": "date-time"},
+        "entered": {"type": "array", "items": {"type": "string"}},
+        "exited": {"type": "array", "items": _ref("Exit")},
+        "models": {"type": "object", "additionalProperties": _ref("ModelAnswer")},
+        "variants": {"type": "object", "description": "Empty in this version."},
+        "valid_until": _nullable(
+            "string",
+            format="date-time",
+            description="Until when the answer holds if nothing but time happens; null: for ever.",
+        ),
         "recorded": {"type": "boolean"},
-        "sequence": {"type": ["integer", "null"]},
+        "sequence": _nullable(
+            "integer",
+            description="The number of the customer's latest transition; null for the unnamed.",
+        ),
         "catalog_revision": {"type": "integer"},
-        "evaluated_at": {"type": "string", "format": "date-time"},
-        "warnings": {"type": "array", "items": {"type": "object"}},
-        "traits": {"type": "object"},
+        "evaluated_at": _INSTANT,
+        "warnings": {
+            "type": "array",
+            "description": "Traits that were left out because their type does not fit; or absent.",
+            "items": _ref("Fault"),
+        },
+        "traits": {"type": "object", "description": "Only where `include` asks for it."},
     },
     "required": [
         "customer_id", "segments", "schemes", "entered", "exited", "models", "variants",
@@ -69,35 +95,92 @@ _ASSIGNMENT: dict[str, Any] = {
     ],
 }  # fmt: skip
 
+_REQUEST_DESCRIPTIONS = {
+    "customer_id": "The caller's own id. Without one, nothing is stored.",
+    "traits": "What is known of the customer, merged over what is stored (RFC 7396).",
+    "record": "Whether to store it; true unless said otherwise.",
+    "segments": "Narrow the answer to these keys.",
+    "include": "What else to answer.",
+    **dict.fromkeys(LATER, "Not available in this version: refused with 422."),
+}
+
+_BATCH_REQUEST: Schema = {
+    "type": "object",
+    "description": "An item's own `record` wins over the batch's.",
+    "properties": {
+        "customers": {
+            "type": "array",
+            "items": _ref("AssignRequest"),
+            "maxItems": BATCH_LIMIT,
+        },
+        "record": {"type": "boolean", "default": True},
+    },
+    "required": ["customers"],
+    "additionalProperties": False,
+}
+
+_BATCH_ANSWER: Schema = {
+    "type": "object",
+    "description": "In the order of the request.",
+    "properties": {
+        "results": {
+            "type": "array",
+            "items": {"anyOf": [_ref("Assignment"), _ref("BatchFailure")]},
+        }
+    },
+    "required": ["results"],
+}
+
+_BATCH_FAILURE: Schema = {
+    "type": "object",
+    "description": "What stands in the place of an item that failed.",
+    "properties": {"error": _ref("ProblemDocument")},
+    "required": ["error"],
+    "additionalProperties": False,
+}
+
 _EXAMPLE = {
     "customer_id": "c-42",
     "traits": {"age": 31, "country": "CZ", "address": {"city": "Brno"}, "tags": ["vip"]},
 }
 
 
-def _ref(name: str) -> dict[str, str]:
-    return {"$ref": _REF.format(name=name)}
+def _content(schema: Schema, description: str, media_type: str = "application/json") -> Schema:
+    return {"description": description, "content": {media_type: {"schema": schema}}}
 
 
-def _problem(description: str) -> dict[str, Any]:
-    return {
-        "description": description,
-        "content": {MEDIA_TYPE: {"schema": _ref("ProblemDocument")}},
-    }
+def _problem(description: str) -> Schema:
+    return _content(_ref("ProblemDocument"), description, MEDIA_TYPE)
+
+
+def _later(answer: Schema) -> Schema:
+    seconds = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
+    return {**answer, "headers": {"Retry-After": seconds}}
 
 
 _REFUSALS = {
-    "400": _problem("The body is not JSON."),
-    "413": _problem("The body is too large."),
-    "422": _problem("What was sent can't be accepted; `errors` says where and why."),
-    "503": _problem("Not now; come back after Retry-After seconds."),
+    "400": ("NotJson", _problem("The body is not JSON.")),
+    "404": ("NotFound", _problem("There is no such thing.")),
+    "409": ("Conflict", _problem("It contradicts what is there.")),
+    "413": ("TooLarge", _problem("The body is too large.")),
+    "415": ("Unsupported", _problem("The body is not called JSON.")),
+    "422": ("Invalid", _problem("It can't be accepted; `errors` says where and why.")),
+    "503": ("Unavailable", _later(_problem("Not now; come back after Retry-After seconds."))),
+    "default": ("Refusal", _problem("Every other refusal has this shape too.")),
 }
 
 
-def _operation(
-    operation_id: str, summary: str, description: str, request: str, response: dict[str, Any],
-    example: dict[str, Any],
-) -> dict[str, Any]:  # fmt: skip
+def _refused(*statuses: str) -> Schema:
+    return {
+        status: {"$ref": f"#/components/responses/{_REFUSALS[status][0]}"}
+        for status in (*statuses, "default")
+    }
+
+
+def _hot_operation(
+    operation_id: str, summary: str, description: str, request: str, responses: Schema,
+    example: Schema,
+) -> Schema:  # fmt: skip
     return {
         "tags": ["assign"],
         "operationId": operation_id,
@@ -107,108 +190,105 @@ def _operation(
             "required": True,
             "content": {"application/json": {"schema": _ref(request), "example": example}},
         },
-        "responses": {
-            "200": {
-                "description": "The answer.",
-                "content": {"application/json": {"schema": response}},
-            },
-            **_REFUSALS,
-        },
+        "responses": responses,
     }
 
 
-def _hot_schemas() -> dict[str, Any]:
-    _, components = msgspec.json.schema_components([AssignRequest], ref_template=_REF)
-    batch = {
-        "type": "object",
-        "properties": {
-            "customers": {"type": "array", "items": _ref("AssignRequest"), "maxItems": 1000},
-            "record": {"type": "boolean", "default": True},
+def _hot_paths() -> dict[str, Any]:
+    one = _hot_operation(
+        "assign",
+        "Assign one customer",
+        "Which segments a customer is in. Named and recorded (the default), it is durable before "
+        "the answer; unnamed, nothing is stored.",
+        "AssignRequest",
+        {
+            "200": _content(_ref("Assignment"), "The answer."),
+            **_refused("400", "413", "422", "503"),
         },
-        "required": ["customers"],
-        "additionalProperties": False,
-    }
-    results = {
-        "type": "object",
-        "properties": {
-            "results": {
-                "type": "array",
-                "items": {
-                    "anyOf": [
-                        _ref("Assignment"),
-                        {
-                            "type": "object",
-                            "properties": {"error": _ref("ProblemDocument")},
-                            "required": ["error"],
-                        },
-                    ]
-                },
-            }
+        _EXAMPLE,
+    )
+    many = _hot_operation(
+        "assign_batch",
+        f"Assign up to {BATCH_LIMIT:,} customers",
+        "Answers in order; an item that fails carries its problem and spoils no other.",
+        "BatchRequest",
+        {
+            "200": _content(_ref("BatchAnswer"), "The answers."),
+            **_refused("400", "413", "422"),
+            "503": _later(_content(_ref("BatchAnswer"), "None of them could be stored now.")),
         },
-        "required": ["results"],
-    }
+        {"customers": [_EXAMPLE], "record": True},
+    )
+    return {"/assign": {"post": one}, "/assign/batch": {"post": many}}
+
+
+def _schemas() -> dict[str, Schema]:
+    template = "#/components/schemas/{name}"
+    _, requests = msgspec.json.schema_components([AssignRequest], ref_template=template)
+    properties = requests["AssignRequest"]["properties"]
+    for name, description in _REQUEST_DESCRIPTIONS.items():
+        properties[name]["description"] = description
+    properties["include"]["items"]["enum"] = sorted(INCLUDES)
+    _, shared = models_json_schema(
+        [(ProblemDocument, "validation"), (Fault, "validation"), (ModelAnswer, "validation")],
+        ref_template="#/components/schemas/{model}",
+    )
     return {
-        **components,
+        **requests,
+        **shared["$defs"],
         "Assignment": _ASSIGNMENT,
-        "BatchRequest": batch,
-        "BatchAnswer": results,
-        "ProblemDocument": ProblemDocument.model_json_schema(ref_template=_REF),
+        "AssignedSegment": _ASSIGNED_SEGMENT,
+        "Exit": _EXIT,
+        "BatchRequest": _BATCH_REQUEST,
+        "BatchAnswer": _BATCH_ANSWER,
+        "BatchFailure": _BATCH_FAILURE,
     }
+
+
+def _operations(document: Schema) -> Iterator[tuple[str, str, Schema]]:
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            yield path, method, operation
+
+
+def _with_refusals(path: str, method: str, operation: Schema) -> None:
+    statuses = []
+    if "requestBody" in operation:
+        statuses += ["400", "413", "415", "422"]
+    if operation.get("parameters"):
+        statuses.append("422")
+    if "{" in path and method != "put":
+        statuses.append("404")
+    if path.startswith("/segments") and method != "get":
+        statuses.append("409")
+    if path not in STORELESS:
+        statuses.append("503")
+    responses = operation["responses"]
+    # FastAPI's own 422 has another shape than ours.
+    responses.pop("422", None)
+    responses.update(_refused(*sorted(set(statuses))))
 
 
 def describe(app: FastAPI) -> None:
     """Make the application's OpenAPI document complete."""
     plain = app.openapi
 
-    def complete() -> dict[str, Any]:
+    def complete() -> Schema:
         if app.openapi_schema is not None:
             return app.openapi_schema
         document = plain()
+        for path, method, operation in _operations(document):
+            _with_refusals(path, method, operation)
+        document["paths"] = {**_hot_paths(), **document["paths"]}
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        schemas.update(_hot_schemas())
+        schemas.update(_schemas())
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
-        for operations in document["paths"].values():
-            for operation in operations.values():
-                _with_problems(operation)
-        document["paths"] = {
-            "/assign": {
-                "post": _operation(
-                    "assign",
-                    "Assign one customer",
-                    "Which segments a customer is in. Named and recorded (the default), it is "
-                    "durable before the answer; unnamed, nothing is stored.",
-                    "AssignRequest",
-                    _ref("Assignment"),
-                    _EXAMPLE,
-                )
-            },
-            "/assign/batch": {
-                "post": _operation(
-                    "assign_batch",
-                    "Assign up to 1,000 customers",
-                    "Answers in order; an item that fails carries its problem and spoils no other.",
-                    "BatchRequest",
-                    _ref("BatchAnswer"),
-                    {"customers": [_EXAMPLE], "record": True},
-                )
-            },
-            **document["paths"],
+        document["components"] = {
+            "responses": dict(_REFUSALS.values()),
+            "schemas": dict(sorted(schemas.items())),
         }
         app.openapi_schema = document
         return document
 
     app.openapi = complete  # type: ignore[method-assign]  # FastAPI's documented way to extend it
-
-
-def _with_problems(operation: dict[str, Any]) -> None:
-    responses = operation["responses"]
-    if "422" in responses:
-        responses["422"] = _REFUSALS["422"]
-    if operation.get("requestBody"):
-        responses.setdefault("400", _REFUSALS["400"])
-        responses.setdefault("409", _problem("It contradicts what is there."))
-    if any(p["in"] == "path" for p in operation.get("parameters", [])):
-        responses.setdefault("404", _problem("There is no such thing."))
-        responses.setdefault("409", _problem("It contradicts what is there."))
-    responses.setdefault("503", _REFUSALS["503"])

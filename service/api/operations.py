@@ -1,14 +1,25 @@
 """`/healthz`, `/readyz`, `/metrics`, `/catalog`, `/jobs`: for those who run the service."""
 
 from datetime import UTC, datetime
-from typing import Any
 
 from fastapi import APIRouter, Response
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import PlainTextResponse
 
 from service.api import paging
 from service.api.problems import not_found
-from service.api.schemas import CatalogState, Job, JobPage, Refused
+from service.api.schemas import (
+    ActiveModel,
+    CatalogReadiness,
+    CatalogState,
+    DatabaseReadiness,
+    Fault,
+    Health,
+    Job,
+    JobPage,
+    ModelsReadiness,
+    Readiness,
+    Refused,
+)
 from service.api.services import Services, WithServices
 from service.store import catalogs
 from service.store import jobs as stored
@@ -19,38 +30,38 @@ router = APIRouter(tags=["operations"])
 
 
 @router.get("/healthz")
-async def healthz() -> dict[str, str]:
+async def healthz() -> Health:
     """The process answers."""
-    return {"status": "ok"}
+    return Health()
 
 
-@router.get("/readyz", responses={503: {"description": "Not ready."}})
-async def readyz(services: WithServices) -> JSONResponse:
+@router.get("/readyz", responses={503: {"model": Readiness, "description": "Not ready."}})
+async def readyz(services: WithServices, response: Response) -> Readiness:
     """Whether the service can do its work: catalog, models and database, each with its state."""
     served = services.live.served
     try:
         async with services.database.engine.connect() as connection:
             head = await catalogs.head_revision(connection)
-        database: dict[str, Any] = {"ready": True, "revision": head}
+        database = DatabaseReadiness(ready=True, revision=head)
     except CANT_READ as error:
-        database = {"ready": False, "reason": type(error).__name__}
+        database = DatabaseReadiness(ready=False, reason=type(error).__name__)
+        response.status_code = 503
     refused = _refused(services)
-    body = {
-        "ready": bool(database["ready"]),
-        "database": database,
-        "catalog": {
-            "ready": True,
-            "revision": served.revision,
-            "segments": len(served.catalog.segments),
-            "refused": [each.model_dump() for each in refused if each.kind == "segment"],
-        },
-        "models": {
-            "ready": not served.refused_models,
-            "active": _models(services),
-            "refused": [each.model_dump() for each in refused if each.kind == "model"],
-        },
-    }
-    return JSONResponse(body, status_code=200 if body["ready"] else 503)
+    return Readiness(
+        ready=database.ready,
+        database=database,
+        catalog=CatalogReadiness(
+            ready=True,
+            revision=served.revision,
+            segments=len(served.catalog.segments),
+            refused=[each for each in refused if each.kind == "segment"],
+        ),
+        models=ModelsReadiness(
+            ready=not served.refused_models,
+            active=_models(services),
+            refused=[each for each in refused if each.kind == "model"],
+        ),
+    )
 
 
 @router.get("/metrics", response_class=PlainTextResponse)
@@ -80,13 +91,11 @@ async def catalog(services: WithServices) -> CatalogState:
     )
 
 
-def _models(services: Services) -> dict[str, dict[str, Any]]:
+def _models(services: Services) -> dict[str, ActiveModel]:
     return {
-        model.name: {
-            "version": model.version,
-            "form": model.scorer.form,
-            "reason": model.scorer.reason,
-        }
+        model.name: ActiveModel(
+            version=model.version, form=model.scorer.form, reason=model.scorer.reason
+        )
         for model in services.live.served.models
     }
 
@@ -98,7 +107,7 @@ def _refused(services: Services) -> list[Refused]:
             kind="segment",
             key=refusal.key,
             problems=[
-                {"pointer": p.pointer, "code": p.code, "detail": p.detail} for p in refusal.problems
+                Fault(pointer=p.pointer, code=p.code, detail=p.detail) for p in refusal.problems
             ],
         )
         for refusal in served.catalog.refused
@@ -107,7 +116,7 @@ def _refused(services: Services) -> list[Refused]:
         Refused(
             kind="model",
             key=f"{model.name}/{model.version}",
-            problems=[{"pointer": "", "code": "refused", "detail": model.reason}],
+            problems=[Fault(pointer="", code="refused", detail=model.reason)],
         )
         for model in served.refused_models
     ]

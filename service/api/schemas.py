@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
 from service.core.traits import Dimension, TraitType
 
@@ -81,6 +81,43 @@ class NewSegment(SegmentDocument):
     key: Key
 
 
+class Fault(BaseModel):
+    """One thing that is wrong, and where."""
+
+    pointer: str = Field(
+        description="RFC 6901: into the body; below `/query`, `/path` or `/header` elsewhere."
+    )
+    code: str = Field(description="For programs; docs/errors.md lists them.")
+    detail: str = Field(description="For people.")
+
+
+class Moves(BaseModel):
+    """How often customers entered or left, in the last day, 7 days and 30 days."""
+
+    day: int
+    week: int
+    month: int
+
+
+class SegmentMetrics(BaseModel):
+    """What a segment comes to. Money in the base currency; shares and rates of 1; null where no
+    member has the traits it takes."""
+
+    as_of: datetime
+    size: int = Field(description="Customers in the segment.")
+    share: float = Field(description="`size` / `customers`.")
+    customers: int = Field(description="All customers there are.")
+    revenue: float | None
+    orders: int | None
+    average_order_value: float | None = Field(description="`revenue` / `orders`.")
+    repeat_rate: float | None = Field(
+        description="Customers with two or more orders among those with one or more."
+    )
+    average_recency_days: float | None = Field(description="Mean days since the last order.")
+    entered: Moves
+    exited: Moves
+
+
 class Segment(BaseModel):
     """A segment as it is served."""
 
@@ -105,7 +142,7 @@ class Segment(BaseModel):
     warnings: list[dict[str, Any]] = []
     created_at: datetime
     updated_at: datetime
-    metrics: dict[str, Any] | None = Field(
+    metrics: SegmentMetrics | None = Field(
         default=None, description="The latest snapshot, with `as_of`; null before the first."
     )
 
@@ -167,6 +204,16 @@ class HeldMembership(BaseModel):
     version: int
 
 
+class ModelAnswer(BaseModel):
+    """What a model says of a customer; null where it has nothing to say."""
+
+    version: str
+    label: str | None
+    confidence: float | None = Field(description="From 0 to 1; of clusters 1 - d1/d2.")
+    score: float | None
+    unusual: bool | None = Field(description="Unlike all that the model was trained on.")
+
+
 class Customer(BaseModel):
     """A stored customer."""
 
@@ -178,11 +225,26 @@ class Customer(BaseModel):
     sources: dict[str, TraitValue] = Field(description="Each trait by its dotted path.")
     segments: list[HeldMembership]
     lists: list[str]
-    models: dict[str, Any]
+    models: dict[str, ModelAnswer]
     valid_until: datetime | None
     sequence: int
     catalog_revision: int
     decided_at: datetime | None
+
+
+REASON: dict[str, Any] = {
+    "type": "object",
+    "description": "Why: new traits, time, a changed list, definition or model, or catching up.",
+    "properties": {
+        "kind": {"enum": ["trait", "time", "list", "definition", "model", "catch_up"]},
+        "traits": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "Which traits, where kind is trait; the first 20.",
+        },
+    },
+    "required": ["kind"],
+}
 
 
 class Transition(BaseModel):
@@ -193,7 +255,7 @@ class Transition(BaseModel):
     type: Literal["entered", "exited"]
     version: int
     at: datetime
-    reason: dict[str, Any]
+    reason: Annotated[dict[str, Any], WithJsonSchema(REASON)]
 
 
 class Transitions(Page):
@@ -250,7 +312,15 @@ class Refused(BaseModel):
 
     kind: Literal["segment", "model"]
     key: str
-    problems: list[dict[str, str]]
+    problems: list[Fault]
+
+
+class ActiveModel(BaseModel):
+    """A model that is served."""
+
+    version: str
+    form: Literal["onnx", "joblib"] = Field(description="What answers: ONNX, or the pipeline.")
+    reason: str | None = Field(description="Why it is not ONNX that answers.")
 
 
 class CatalogState(BaseModel):
@@ -259,18 +329,58 @@ class CatalogState(BaseModel):
     revision: int
     segments: int
     schemes: dict[str, list[str]]
-    models: dict[str, dict[str, Any]]
+    models: dict[str, ActiveModel]
     refused: list[Refused]
+
+
+class Health(BaseModel):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class DatabaseReadiness(BaseModel):
+    """Whether the database answers."""
+
+    ready: bool
+    revision: int | None = Field(default=None, description="The newest revision it holds.")
+    reason: str | None = None
+
+
+class CatalogReadiness(BaseModel):
+    """Whether there is a catalog to serve."""
+
+    ready: bool
+    revision: int = Field(description="The revision this process serves.")
+    segments: int
+    refused: list[Refused]
+
+
+class ModelsReadiness(BaseModel):
+    """Whether every registered model is served."""
+
+    ready: bool
+    active: dict[str, ActiveModel]
+    refused: list[Refused]
+
+
+class Readiness(BaseModel):
+    """Whether the service can do its work, part by part."""
+
+    ready: bool
+    database: DatabaseReadiness
+    catalog: CatalogReadiness
+    models: ModelsReadiness
 
 
 class ProblemDocument(BaseModel):
     """RFC 9457: what is wrong, and where."""
 
-    type: str
-    title: str
+    type: str = Field(description="A URN that ends in the code.")
+    title: str = Field(description="The status in words.")
     status: int
-    detail: str
-    instance: str
-    code: str
+    detail: str = Field(description="What is wrong, for people.")
+    instance: str = Field(description="The path that was asked.")
+    code: str = Field(description="For programs; docs/errors.md lists them.")
     message: str = Field(description="The same as detail, for tracking SDKs.")
-    errors: list[dict[str, str]] = []
+    errors: list[Fault] = Field(default=[], description="Each fault with its place; or absent.")

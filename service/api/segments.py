@@ -6,6 +6,7 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic import TypeAdapter, ValidationError
 
 from service.api import paging
+from service.api.bodies import BodyRoute
 from service.api.problems import HttpProblem, invalid, not_found
 from service.api.schemas import Key as SegmentKey
 from service.api.schemas import (
@@ -17,6 +18,7 @@ from service.api.schemas import (
     NewSegment,
     Segment,
     SegmentDocument,
+    SegmentMetrics,
     Segments,
     Status,
     Text,
@@ -30,7 +32,7 @@ from service.store import metrics as measured
 from service.store import segments as stored
 from service.store.segments import SegmentRow
 
-router = APIRouter(prefix="/segments", tags=["segments"])
+router = APIRouter(prefix="/segments", tags=["segments"], route_class=BodyRoute)
 
 Key = Annotated[str, Path(max_length=64)]
 _documents = TypeAdapter(SegmentDocument)
@@ -115,7 +117,7 @@ async def get_segment(services: WithServices, key: Key) -> Segment:
     return served(await _stored(services, key))
 
 
-@router.put("/{key}")
+@router.put("/{key}", responses={201: {"model": Segment, "description": "Created."}})
 async def put_segment(
     services: WithServices, key: Key, document: SegmentDocument, response: Response
 ) -> Segment:
@@ -169,12 +171,13 @@ async def archive_segment(services: WithServices, key: Key) -> None:
 
 
 @router.get("/{key}/metrics")
-async def segment_metrics(services: WithServices, key: Key) -> dict[str, Any]:
+async def segment_metrics(services: WithServices, key: Key) -> SegmentMetrics:
     """A segment's metrics, measured now."""
     await _stored(services, key)
     now = to_datetime(services.clock())
     async with services.database.engine.connect() as connection:
-        return (await measured.measure(connection, now, key))[key]
+        figures = await measured.measure(connection, now, key)
+    return SegmentMetrics.model_validate(figures[key])
 
 
 @router.get("/{key}/members")

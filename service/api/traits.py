@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 
 from service.api import paging
+from service.api.bodies import BodyRoute
 from service.api.problems import invalid, not_found
 from service.api.schemas import Trait, TraitDeclaration, Traits
 from service.api.services import WithServices
@@ -13,7 +14,7 @@ from service.core.merging import RESERVED
 from service.core.parsing import Problem
 from service.store import traits as stored
 
-router = APIRouter(prefix="/traits", tags=["traits"])
+router = APIRouter(prefix="/traits", tags=["traits"], route_class=BodyRoute)
 
 Name = Annotated[str, Path(min_length=1, max_length=256)]
 

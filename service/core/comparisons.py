@@ -5,11 +5,11 @@ a test stands, where it has one, the interval of values in which it holds, for t
 """
 
 import hashlib
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from service.core import instants
+from service.core.geography import vector
 from service.core.instants import Moment, Span
 from service.core.traits import (
     WRONG_TYPE,
@@ -35,8 +35,6 @@ Interval = tuple[Cut | None, Cut | None]
 Test = Callable[[Any, Any, "Rule", Moment], Truth]
 
 TIMES = frozenset({TraitType.INSTANT, TraitType.DATE})
-
-EARTH_RADIUS_KM = 6371.0088  # mean radius, IUGG
 
 
 def negate(truth: Truth) -> Truth:
@@ -214,10 +212,13 @@ def matches(raw: Any, operand: Any, rule: "Rule", moment: Moment) -> Truth:
 
 def item_tokens(value: list[Any], case_sensitive: bool) -> frozenset[Any]:
     """The strings and numbers of a list, as they compare; its other items count for nothing."""
+    form = compose if case_sensitive else fold
     return frozenset(
-        normal(item, case_sensitive) if type(item) is str else item
-        for item in value
-        if type(item) is str or is_number(item)
+        [
+            form(item) if type(item) is str else item
+            for item in value
+            if type(item) is str or is_number(item)
+        ]
     )
 
 
@@ -261,21 +262,11 @@ def anniversary_within(raw: Any, operand: Any, rule: "Rule", moment: Moment) -> 
     return instants.start_of_day(coming, moment.zone) <= horizon
 
 
-def distance_km(a: tuple[float, float], b: tuple[float, float]) -> float:
-    """Great-circle distance of two (latitude, longitude) points in degrees: haversine formula."""
-    lat_a, lat_b = math.radians(a[0]), math.radians(b[0])
-    half_lat = (lat_b - lat_a) / 2
-    half_lon = math.radians(b[1] - a[1]) / 2
-    chord = math.sin(half_lat) ** 2 + math.cos(lat_a) * math.cos(lat_b) * math.sin(half_lon) ** 2
-    return 2 * EARTH_RADIUS_KM * math.asin(min(1.0, math.sqrt(chord)))
-
-
 def within_distance(raw: Any, operand: Any, rule: "Rule", moment: Moment) -> Truth:
     place = read(TraitType.POINT, raw, moment.zone)
     if place is WRONG_TYPE:
         return None
-    centre, km = operand
-    return distance_km(place, centre) <= float(km)
+    return bool(operand.contains(vector(place)))
 
 
 def sample_position(salt: str, customer_id: str) -> float:

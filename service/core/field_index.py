@@ -5,6 +5,7 @@ the lanes of its own type; the lanes of other types answer with all their clause
 comparison with a value of another type is unknown.
 """
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime, tzinfo
@@ -13,8 +14,9 @@ from typing import Any
 from service.core.bits import bits_of
 from service.core.comparisons import TIMES, Interval, item_tokens
 from service.core.conditions import Field, Rule
+from service.core.geography import Circle, CircleIndex
 from service.core.horizons import looks_at_time, next_change
-from service.core.instants import Duration, Moment
+from service.core.instants import Duration, Moment, parse_instant
 from service.core.interpreting import absent_truth
 from service.core.lanes import ItemLane, LineLane, TestLane, TokenLane, complement, intersect
 from service.core.operators import OPERATORS, Family
@@ -43,13 +45,13 @@ def rule_identity(rule: Rule) -> tuple[Any, ...]:
     )
 
 
-def _kind_of_operand(rule: Rule) -> TraitType | None:
+def kind_of_operand(rule: Rule) -> TraitType | None:
     """The one type of an equality's operands, None where they are of several."""
     kinds = {kind for kind, _ in rule.operand}
     return kinds.pop() if len(kinds) == 1 else None
 
 
-def _equality_intervals(kind: TraitType, values: list[Any]) -> list[Interval]:
+def equality_intervals(kind: TraitType, values: list[Any]) -> list[Interval]:
     if kind in TIMES:
         merged: list[Interval] = []
         for span in sorted(values):
@@ -99,6 +101,10 @@ class FieldIndexBuilder:
         self.texts: dict[tuple[Any, ...], tuple[Rule, list[int], list[int]]] = {}
         self.needs: dict[int, list[frozenset[Any]]] = {}
         self.unwanted: dict[int, frozenset[Any]] = {}
+        self.subsets: dict[frozenset[Any], list[int]] = defaultdict(list)
+        self.circles: dict[Circle, int] = {}
+        self.near: dict[int, list[frozenset[Any]]] = {}
+        self.not_near: dict[int, frozenset[Any]] = {}
         self.questions: dict[tuple[Any, ...], Question] = {}
 
     def add(self, clause: int, rule: Rule, wanted: bool) -> None:
@@ -141,14 +147,25 @@ class FieldIndexBuilder:
                 return True
             case Family.ITEMS:
                 return self._items(clause, rule, wanted, every=base.every)
+        if isinstance(rule.operand, Circle):
+            self._circle(clause, rule.operand, wanted)
+            return True
         return False
 
+    def _circle(self, clause: int, circle: Circle, wanted: bool) -> None:
+        """A point's circles are like a list's items, told by their indices."""
+        index = frozenset({self.circles.setdefault(circle, len(self.circles))})
+        if wanted:
+            self.near[clause] = [*self.near.get(clause, []), index]
+        else:
+            self.not_near[clause] = self.not_near.get(clause, _NOTHING) | index
+
     def _equality(self, clause: int, rule: Rule, wanted: bool) -> bool:
-        kind = _kind_of_operand(rule)
+        kind = kind_of_operand(rule)
         values = [value for _, value in rule.operand]
         if kind in _LINES:
             assert kind is not None  # noqa: S101
-            self._line(clause, kind, _equality_intervals(kind, values), wanted)
+            self._line(clause, kind, equality_intervals(kind, values), wanted)
         elif kind is TraitType.STRING:
             table = self.exact if rule.case_sensitive else self.folded
             self._tokens(table, clause, frozenset(values), wanted)
@@ -181,9 +198,12 @@ class FieldIndexBuilder:
             table[clause] = (allowed, forbidden | tokens)
 
     def _items(self, clause: int, rule: Rule, wanted: bool, *, every: bool) -> bool:
-        if rule.case_sensitive or (every and not wanted):
+        if rule.case_sensitive:
             return False
         tokens: frozenset[Any] = rule.operand
+        if every and not wanted:
+            self.subsets[tokens].append(clause)
+            return True
         if wanted:
             needs = [frozenset({token}) for token in tokens] if every else [tokens]
             known = self.needs.get(clause, [])
@@ -217,37 +237,45 @@ class FieldIndex:
         self.exact = TokenLane(source.exact) if source.exact else None
         self.booleans = TokenLane(source.booleans) if source.booleans else None
         self.texts = self._text_lane(source) if source.texts else None
-        self.items = ItemLane(source.needs, source.unwanted) if self._has_items(source) else None
+        self.items = self._item_lane(source)
+        self.circles = CircleIndex(list(source.circles)) if source.circles else None
+        self.places = ItemLane(source.near, source.not_near) if source.circles else None
         self.ages = LineLane(source.ages) if source.ages else None
         questions = list(source.questions.values())
         self.questions = [q.frozen() for q in questions if not q.timed]
         self.timed_questions = [q.frozen() for q in questions if q.timed]
         self.is_timed = self.ages is not None or bool(self.timed_questions)
         # What a value of each type rules out in the lanes of other types.
-        self.beside_text = present | self._wrong("numbers", "money", "booleans", "items")
-        self.beside_number = present | self._wrong_texts() | self._wrong("booleans", "items")
-        self.beside_boolean = (
-            present | self._wrong_texts() | self._wrong("numbers", "money", "items")
-        )
-        self.beside_list = (
-            present | self._wrong_texts() | self._wrong("numbers", "money", "booleans")
-        )
-        self.beside_time = present | self._wrong(
-            "numbers", "money", "booleans", "items", "folded", "exact", "texts", "versions"
-        )
+        texts = self._wrong("times", "versions", "folded", "exact", "texts")
+        numbers = self._wrong("numbers", "money")
+        booleans, items = self._wrong("booleans"), self._wrong("items")
+        places = self._wrong("places")
+        self.beside_text = present | numbers | booleans | items | places
+        self.beside_number = present | texts | booleans | items | places
+        self.beside_list = present | texts | numbers | booleans | places
+        self.beside_object = present | texts | numbers | booleans | items
+        self.beside_time = self.beside_text | self._wrong("folded", "exact", "texts", "versions")
+        beside_boolean = present | texts | numbers | items | places
+        lane = self.booleans
+        self.by_boolean = {
+            value: beside_boolean | (0 if lane is None else lane.out(value))
+            for value in (False, True)
+        }
         self.memo: dict[str, int] = {}
         self.memo_limit = max(256, MEMO_BYTES // (size // 8 + 150))
-        # A field of nothing but instants or versions has as many values as customers.
-        self.memoised = any((self.folded, self.exact, self.texts, self.questions))
-        self.lookup = self._number_lookup() if self._only_numbers(present) else self.static
+        # A field of nothing but instants has as many values as customers.
+        self.memoised = any((self.folded, self.exact, self.texts, self.versions, self.questions))
+        self.lookup = self._shortcut() or self.static
 
     @staticmethod
     def _line(source: FieldIndexBuilder, kind: TraitType) -> LineLane | None:
         return LineLane(source.lines[kind]) if source.lines.get(kind) else None
 
     @staticmethod
-    def _has_items(source: FieldIndexBuilder) -> bool:
-        return bool(source.needs or source.unwanted)
+    def _item_lane(source: FieldIndexBuilder) -> ItemLane | None:
+        if not (source.needs or source.unwanted or source.subsets):
+            return None
+        return ItemLane(source.needs, source.unwanted, source.subsets)
 
     @staticmethod
     def _text_lane(source: FieldIndexBuilder) -> TestLane:
@@ -270,22 +298,49 @@ class FieldIndex:
                 bits |= lane.wrong
         return bits
 
-    def _wrong_texts(self) -> int:
-        return self._wrong("folded", "exact", "texts", "times", "versions")
-
-    def _only_numbers(self, present: int) -> bool:
-        others = (self.money, self.times, self.versions, self.folded, self.exact, self.booleans,
-                  self.texts, self.items)  # fmt: skip
-        return self.numbers is not None and not any(others) and not present and not self.questions
+    def _shortcut(self) -> Callable[[Any], int] | None:
+        """The commonest fields there are, numbers alone and instants alone, without detours."""
+        if self.questions:
+            return None
+        lanes = {
+            name
+            for name in ("numbers", "money", "times", "versions", "folded", "exact", "booleans",
+                         "texts", "items", "places")
+            if getattr(self, name) is not None
+        }  # fmt: skip
+        if lanes == {"numbers"}:
+            return self._number_lookup()
+        if lanes <= {"times"}:
+            return self._instant_lookup()
+        return None
 
     def _number_lookup(self) -> Callable[[Any], int]:
-        """The commonest field there is, numbers alone, without the detours."""
         lane = self.numbers
         assert lane is not None  # noqa: S101
+        cuts, at, between, static = lane.cuts, lane.at, lane.between, self.static
+        beside, last = self.beside_number, len(lane.cuts)
+
+        def lookup(value: Any) -> int:
+            if type(value) is not int and (type(value) is not float or value != value):  # noqa: PLR0124 - NaN
+                return static(value)
+            index = bisect_left(cuts, value)
+            if index < last and cuts[index] == value:
+                return beside | at[index]
+            return beside | between[index]
+
+        return lookup
+
+    def _instant_lookup(self) -> Callable[[Any], int]:
+        lane, zone, static, beside = self.times, self.zone, self.static, self.beside_text
+        if lane is None:
+            return lambda value: beside if type(value) is str else static(value)
         out, wrong = lane.out, lane.wrong
 
         def lookup(value: Any) -> int:
-            return out(value) if is_number(value) else wrong
+            if type(value) is not str:
+                return static(value)
+            instant = parse_instant(value, zone)
+            return beside | (wrong if instant is None else out(instant))
 
         return lookup
 
@@ -313,9 +368,7 @@ class FieldIndex:
                 wrong = amount is WRONG_TYPE
                 bits |= self.money.wrong if wrong else self.money.out(amount)
         elif kind is bool:
-            bits = self.beside_boolean
-            if self.booleans is not None:
-                bits |= self.booleans.out(value)
+            bits = self.by_boolean[value]
         elif kind is list:
             bits = self.beside_list
             if self.items is not None:
@@ -325,7 +378,13 @@ class FieldIndex:
             if self.times is not None:
                 bits |= self.times.out(read(TraitType.INSTANT, value, self.zone))
         else:
-            bits = self.beside_list | self._wrong("items")
+            bits = self.beside_object
+            if self.places is not None and self.circles is not None:
+                place = read(TraitType.POINT, value, self.zone)
+                wrong = place is WRONG_TYPE
+                bits |= (
+                    self.places.wrong if wrong else self.places.out(self.circles.containing(place))
+                )
         return bits | self._ask(self.questions, value, 0) if self.questions else bits
 
     def _text(self, value: str) -> int:
@@ -366,7 +425,8 @@ class Clock:
     def __init__(self, index: FieldIndex, value: Any) -> None:
         self.index = index
         self.value = value
-        self.instant = read(TraitType.INSTANT, value, index.zone)
+        instant = parse_instant(value, index.zone) if type(value) is str else None
+        self.instant = read(TraitType.INSTANT, value, index.zone) if instant is None else instant
 
     def out(self, now: int) -> int:
         """The clauses that the value rules out at `now`."""

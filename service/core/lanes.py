@@ -7,7 +7,7 @@ clause of the lane is out.
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from service.core.bits import bits_of
@@ -179,39 +179,59 @@ class ItemLane:
     """
 
     def __init__(
-        self, needs: dict[int, list[frozenset[Any]]], forbidden: dict[int, frozenset[Any]]
+        self,
+        needs: dict[int, list[frozenset[Any]]],
+        forbidden: dict[int, frozenset[Any]],
+        subsets: dict[frozenset[Any], list[int]] | None = None,
     ) -> None:
         """`needs`: for each clause sets of tokens, one of each must be there; `forbidden`: for
-        each clause tokens none of which may be."""
-        self.wrong = bits_of({*needs, *forbidden})
-        planes: list[tuple[list[int], dict[Any, list[int]]]] = []
+        each clause tokens none of which may be; `subsets`: sets of tokens, each with the clauses
+        for which they may not all be there."""
+        subsets = subsets or {}
+        together = {clause for clauses in subsets.values() for clause in clauses}
+        self.wrong = bits_of({*needs, *forbidden, *together})
+        planes: list[list[int]] = []
+        found: dict[tuple[int, Any], list[int]] = defaultdict(list)
         for clause, sets in needs.items():
-            for index, tokens in enumerate(sets):
-                if index == len(planes):
-                    planes.append(([], defaultdict(list)))
-                planes[index][0].append(clause)
+            for plane, tokens in enumerate(sets):
+                if plane == len(planes):
+                    planes.append([])
+                planes[plane].append(clause)
                 for token in tokens:
-                    planes[index][1][token].append(clause)
-        self.planes = [
-            (bits_of(clauses), {token: bits_of(found) for token, found in table.items()})
-            for clauses, table in planes
-        ]
+                    found[plane, token].append(clause)
+        self.everyone = [bits_of(clauses) for clauses in planes]
         unwanted: dict[Any, list[int]] = defaultdict(list)
         for clause, tokens in forbidden.items():
             for token in tokens:
                 unwanted[token].append(clause)
-        self.forbidden = {token: bits_of(clauses) for token, clauses in unwanted.items()}
+        # Under one of its tokens each: a list that lacks that one can't hold them all.
+        under: dict[Any, list[tuple[frozenset[Any], int]]] = defaultdict(list)
+        for tokens, clauses in subsets.items():
+            under[next(iter(tokens))].append((tokens, bits_of(clauses)))
+        # For each token: the clauses that forbid it; for each plane those that need it; the sets
+        # of tokens kept under it.
+        self.table = {
+            token: (
+                bits_of(unwanted.get(token, ())),
+                tuple(bits_of(found.get((plane, token), ())) for plane in range(len(planes))),
+                tuple(under.get(token, ())),
+            )
+            for token in {token for _, token in found} | unwanted.keys() | under.keys()
+        }
 
-    def out(self, tokens: Iterable[Any]) -> int:
+    def out(self, tokens: Collection[Any]) -> int:
         """The clauses that a list's items rule out."""
-        items = list(tokens)
         bits = 0
-        forbidden = self.forbidden
-        for token in items:
-            bits |= forbidden.get(token, 0)
-        for everyone, table in self.planes:
-            lacking = everyone
-            for token in items:
-                lacking &= ~table.get(token, 0)
-            bits |= lacking
+        table, everyone = self.table, self.everyone
+        entries = [entry for token in tokens if (entry := table.get(token)) is not None]
+        for forbidden, _, subsets in entries:
+            bits |= forbidden
+            for wanted, clauses in subsets:
+                if wanted.issubset(tokens):
+                    bits |= clauses
+        for plane, lacking in enumerate(everyone):
+            found = 0
+            for _, founds, _ in entries:
+                found |= founds[plane]
+            bits |= lacking & ~found
         return bits

@@ -1,7 +1,6 @@
 """What a rule compares with, resolved once: checked, folded, compiled, converted."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import tzinfo
 from enum import Enum
 from typing import Any, Final
@@ -11,6 +10,7 @@ import re2
 from service.core import instants
 from service.core.comparisons import TIMES, comparable, item_tokens, normal
 from service.core.conditions import Rule
+from service.core.geography import circle
 from service.core.instants import Span
 from service.core.operators import Family, Operand
 from service.core.traits import (
@@ -57,23 +57,26 @@ def common_kind(left: TraitType | None, right: TraitType | None) -> Any:
     return INCOMPARABLE
 
 
-def resolve(rule: Rule, zone: tzinfo) -> Rule:
-    """The rule with its operand resolved from `value`. Raises BadOperand."""
-    resolver = _RESOLVERS[rule.operator.operand]
-    return resolver(rule, zone)
+# The type that both sides are read as (see Rule), and the operand.
+Resolved = tuple[TraitType | None, Any]
 
 
-def _none(rule: Rule, zone: tzinfo) -> Rule:
-    return replace(rule, value=None)
+def resolve(rule: Rule, zone: tzinfo) -> Resolved:
+    """The operand of a rule, resolved from its `value`. Raises BadOperand."""
+    return _RESOLVERS[rule.operator.operand](rule, zone)
 
 
-def _scalar(rule: Rule, zone: tzinfo) -> Rule:
+def _none(rule: Rule, zone: tzinfo) -> Resolved:
+    return rule.field.type, None
+
+
+def _scalar(rule: Rule, zone: tzinfo) -> Resolved:
     if rule.value is None:
         raise BadOperand('null is no value; ask with "null" or "notNull"')
     if rule.operator.family is Family.ORDER:
         kind = _order_kind(rule, rule.value)
-        return replace(rule, kind=kind, operand=_ordered(kind, rule, rule.value, zone))
-    return replace(rule, operand=(_pair(rule, rule.value, zone),))
+        return kind, _ordered(kind, rule, rule.value, zone)
+    return rule.field.type, (_pair(rule, rule.value, zone),)
 
 
 def _pair(rule: Rule, value: Any, zone: tzinfo, *path: int) -> tuple[TraitType, Any]:
@@ -134,16 +137,16 @@ def _ordered(kind: TraitType, rule: Rule, value: Any, zone: tzinfo, *path: int) 
     return _typed(kind, value, zone, *path)
 
 
-def _list(rule: Rule, zone: tzinfo) -> Rule:
+def _list(rule: Rule, zone: tzinfo) -> Resolved:
     values = rule.value
     if not isinstance(values, list):
         raise BadOperand(f"expected a list of values, got {describe(values)}", code="type")
     if not values:
         raise BadOperand("an empty list can never be met", code="empty")
     if rule.operator.family is Family.ITEMS:
-        return replace(rule, kind=TraitType.LIST, operand=_tokens(rule, values))
+        return TraitType.LIST, _tokens(rule, values)
     pairs = [_pair(rule, value, zone, index) for index, value in enumerate(values)]
-    return replace(rule, operand=tuple(dict.fromkeys(pairs)))
+    return rule.field.type, tuple(dict.fromkeys(pairs))
 
 
 def _tokens(rule: Rule, values: list[Any]) -> frozenset[Any]:
@@ -155,7 +158,7 @@ def _tokens(rule: Rule, values: list[Any]) -> frozenset[Any]:
     return item_tokens(values, rule.case_sensitive)
 
 
-def _between(rule: Rule, zone: tzinfo) -> Rule:
+def _between(rule: Rule, zone: tzinfo) -> Resolved:
     values = rule.value
     if not isinstance(values, list) or len(values) != 2:
         raise BadOperand("expected two values, [lowest, highest]", code="type")
@@ -166,16 +169,16 @@ def _between(rule: Rule, zone: tzinfo) -> Rule:
     high = _ordered(kind, rule, values[1], zone, 1)
     if low > high:
         raise BadOperand("the lowest value comes first: nothing lies between these", code="empty")
-    return replace(rule, kind=kind, operand=(low, high))
+    return kind, (low, high)
 
 
-def _text(rule: Rule, zone: tzinfo) -> Rule:
+def _text(rule: Rule, zone: tzinfo) -> Resolved:
     if not isinstance(rule.value, str):
         raise BadOperand(f"expected a text, got {describe(rule.value)}", code="type")
     if not rule.value:
         raise BadOperand("every text contains the empty text", code="empty")
     operand = normal(rule.value, rule.case_sensitive)
-    return replace(rule, kind=TraitType.STRING, operand=operand)
+    return TraitType.STRING, operand
 
 
 def compile_pattern(text: str, case_sensitive: bool) -> Any:
@@ -191,16 +194,16 @@ def compile_pattern(text: str, case_sensitive: bool) -> Any:
         raise BadOperand(f"not a pattern of RE2: {reason}", code="bad_pattern") from fault
 
 
-def _pattern(rule: Rule, zone: tzinfo) -> Rule:
+def _pattern(rule: Rule, zone: tzinfo) -> Resolved:
     if not isinstance(rule.value, str) or not rule.value:
         raise BadOperand("expected a pattern as a text", code="type")
     if len(rule.value) > PATTERN_LIMIT:
         raise BadOperand(f"a pattern holds {PATTERN_LIMIT:,} characters at most", code="too_long")
     pattern = compile_pattern(rule.value, rule.case_sensitive)
-    return replace(rule, kind=TraitType.STRING, operand=pattern)
+    return TraitType.STRING, pattern
 
 
-def _duration(rule: Rule, zone: tzinfo) -> Rule:
+def _duration(rule: Rule, zone: tzinfo) -> Resolved:
     text = rule.value
     duration = instants.parse_duration(text) if isinstance(text, str) else None
     if duration is None:
@@ -210,23 +213,23 @@ def _duration(rule: Rule, zone: tzinfo) -> Rule:
             f"{describe(text)}{hint}",
             code="bad_duration",
         )
-    return replace(rule, kind=rule.field.type or TraitType.INSTANT, operand=duration)
+    return rule.field.type or TraitType.INSTANT, duration
 
 
 def _bare_minutes(text: Any) -> bool:
     return isinstance(text, str) and text.endswith("m") and text[:-1].isdigit()
 
 
-def _version(rule: Rule, zone: tzinfo) -> Rule:
+def _version(rule: Rule, zone: tzinfo) -> Resolved:
     key = version_key(rule.value) if isinstance(rule.value, str) else None
     if key is None:
         raise BadOperand(
             f"expected a version such as 2.10.1, got {describe(rule.value)}", code="type"
         )
-    return replace(rule, kind=TraitType.VERSION, operand=key)
+    return TraitType.VERSION, key
 
 
-def _distance(rule: Rule, zone: tzinfo) -> Rule:
+def _distance(rule: Rule, zone: tzinfo) -> Resolved:
     value = rule.value
     if not isinstance(value, dict):
         raise BadOperand('expected {"lat":, "lon":, "km":}', code="type")
@@ -237,10 +240,10 @@ def _distance(rule: Rule, zone: tzinfo) -> Rule:
     km = value.get("km")
     if not is_number(km) or km <= 0:
         raise BadOperand("km must be a positive number", "km", code="type")
-    return replace(rule, kind=TraitType.POINT, operand=(centre, float(km)))
+    return TraitType.POINT, circle(centre, float(km))
 
 
-def _sample(rule: Rule, zone: tzinfo) -> Rule:
+def _sample(rule: Rule, zone: tzinfo) -> Resolved:
     value = rule.value
     if not isinstance(value, dict):
         raise BadOperand('expected {"percent": 10, "salt": "x"}', code="type")
@@ -250,7 +253,7 @@ def _sample(rule: Rule, zone: tzinfo) -> Rule:
         raise BadOperand("percent is a number above 0, at most 100", "percent", code="type")
     if not isinstance(salt, str) or len(salt) > 64:
         raise BadOperand("salt is a text of 64 characters at most", "salt", code="type")
-    return replace(rule, kind=TraitType.STRING, operand=(float(percent), salt))
+    return TraitType.STRING, (float(percent), salt)
 
 
 def _only(value: dict[str, Any], known: set[str]) -> None:
@@ -259,7 +262,7 @@ def _only(value: dict[str, Any], known: set[str]) -> None:
             raise BadOperand(f'"{name}" is not understood here', name, code="unknown_property")
 
 
-_RESOLVERS: dict[Operand, Callable[[Rule, tzinfo], Rule]] = {
+_RESOLVERS: dict[Operand, Callable[[Rule, tzinfo], Resolved]] = {
     Operand.NONE: _none,
     Operand.SCALAR: _scalar,
     Operand.LIST: _list,

@@ -279,11 +279,21 @@ class _Parser:
             )
             return None
         try:
-            return operands.resolve(rule, self.schema.zone)
+            kind, operand = operands.resolve(rule, self.schema.zone)
         except operands.BadOperand as fault:
             where = f"{pointer}/value" + "".join(f"/{escape(step)}" for step in fault.path)
             self.refuse(where, fault.code, str(fault))
             return None
+        return Rule(
+            rule.field,
+            rule.operator,
+            kind,
+            operand,
+            rule.value if rule.operator.operand is not Operand.NONE else None,
+            None,
+            rule.missing,
+            rule.case_sensitive,
+        )
 
     def with_other_field(self, document: dict[str, Any], rule: Rule, pointer: str) -> Rule | None:
         if not rule.operator.fields:

@@ -1,0 +1,55 @@
+"""Bodies of the ordinary routes, read as the hot ones read theirs: bounded, strictly JSON."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import msgspec
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+
+from service.api.assign import ClientGone, read_body
+from service.api.decoding import check_tree, decode
+from service.api.problems import HttpProblem
+from service.settings import Settings
+
+_anything = msgspec.json.Decoder(Any)
+_CLIENT_GONE = 499
+
+
+class BodyRoute(APIRoute):
+    """A route whose body is refused before it is looked at when it is too large, no JSON, or
+    holds what PostgreSQL can't."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+        if self.body_field is None:
+            return handle
+
+        async def checked(request: Request) -> Response:
+            settings: Settings = request.app.state.services.settings
+            try:
+                body = await read_body(request.scope, request.receive, settings.body_limit)
+            except ClientGone:
+                return Response(status_code=_CLIENT_GONE)
+            check(request, body, settings.json_depth)
+
+            async def again() -> dict[str, Any]:
+                return {"type": "http.request", "body": body, "more_body": False}
+
+            return await handle(Request(request.scope, again))
+
+        return checked
+
+
+def check(request: Request, body: bytes, depth: int) -> None:
+    """Raises HttpProblem: 400 for what is no JSON, 415 for what says so, else 422."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json" and not media_type.endswith("+json"):
+        said = f"not {media_type}" if media_type else "and to be called so"
+        detail = f"the body has to be application/json, {said}"
+        raise HttpProblem(415, "unsupported", detail)
+    document = decode(_anything, body)
+    if isinstance(document, dict | list):
+        # Each group of a condition takes two levels; how deep groups may nest is the parser's to
+        # say, with the place.
+        check_tree(document, "", 1, 2 * depth + 2)
