@@ -17,7 +17,8 @@ from service.api.assign import AssignRoutes, Receive, Scope, Send
 from service.api.openapi import describe
 from service.api.problems import HttpProblem
 from service.api.services import Services
-from service.core.parsing import Invalid, Problem, escape
+from service.core.deciding import Undecidable
+from service.core.parsing import Invalid
 from service.store.database import CANT_READ
 
 log = structlog.get_logger()
@@ -104,8 +105,15 @@ def _handle_errors(app: FastAPI) -> None:
     async def unprocessable(request: Request, error: RequestValidationError) -> JSONResponse:
         if any(fault["type"] == "json_invalid" for fault in error.errors()):
             return _answer(request, HttpProblem(400, "not_json", "the body is not JSON"))
-        faults = [_located(fault) for fault in error.errors()]
+        faults = []
+        for fault in error.errors():
+            where, *path = fault["loc"]
+            faults.append(problems.fault_of(fault, path if where == "body" else [where, *path]))
         return _answer(request, problems.invalid(faults))
+
+    @app.exception_handler(Undecidable)
+    async def undecidable(request: Request, error: Undecidable) -> JSONResponse:
+        return _answer(request, problems.unavailable(f"this can't be decided now: {error}"))
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
@@ -128,12 +136,3 @@ def _handle_errors(app: FastAPI) -> None:
                 return await unexpected(request, error)
             log.warning("store_unreachable", route=request.url.path, exc_info=error)
             return _answer(request, problems.unavailable("the store does not answer now"))
-
-
-def _located(fault: dict[str, Any]) -> Problem:
-    where, *path = fault["loc"]
-    pointer = "".join(f"/{escape(step)}" for step in path)
-    if where != "body":
-        pointer = f"/{where}{pointer}"
-    code = "required" if fault["type"] == "missing" else fault["type"]
-    return Problem(pointer, code, str(fault["msg"]))

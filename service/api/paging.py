@@ -18,9 +18,7 @@ def after(cursor: str | None) -> str | None:
     if cursor is None:
         return None
     try:
-        text = base64.urlsafe_b64decode(
-            cursor.encode("ascii"),
-        ).decode()
+        text = base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError) as error:
         raise invalid([Problem("/query/cursor", "bad_value", "this is no cursor")]) from error
     if "\0" in text:

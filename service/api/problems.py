@@ -7,13 +7,14 @@ Problem (what a route raises)
 ├── 413 too_large           └── 503 unavailable (with Retry-After)
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
 
 from service.core.parsing import Problem as Fault
+from service.core.parsing import escape
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = 1  # s
@@ -42,6 +43,27 @@ def invalid(errors: Sequence[Fault], detail: str | None = None) -> HttpProblem:
     """422: what was sent can be read but not accepted; each fault is located."""
     sentence = detail or (errors[0].detail if len(errors) == 1 else f"{len(errors)} faults")
     return HttpProblem(422, "invalid", sentence, errors)
+
+
+_CODES = {
+    "missing": "required",
+    "extra_forbidden": "unknown_property",
+    "none_required": "not_available",
+    "too_long": "too_many",
+    "string_too_long": "too_long",
+    "too_short": "empty",
+    "string_too_short": "empty",
+}
+
+
+def fault_of(error: Mapping[str, Any], path: Sequence[str | int]) -> Fault:
+    """A fault that Pydantic found, with one of our codes. `path`: the steps to it."""
+    kind: str = error["type"]
+    code = _CODES.get(kind)
+    if code is None:
+        code = "type" if kind.endswith(("_type", "_parsing")) else "bad_value"
+    detail = "this is not available yet" if code == "not_available" else str(error["msg"])
+    return Fault("".join(f"/{escape(step)}" for step in path), code, detail)
 
 
 def not_found(what: str) -> HttpProblem:

@@ -7,7 +7,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from service.api import paging
 from service.api.bodies import BodyRoute
-from service.api.problems import HttpProblem, invalid, not_found
+from service.api.problems import HttpProblem, fault_of, invalid, not_found
 from service.api.schemas import Key as SegmentKey
 from service.api.schemas import (
     Kind,
@@ -25,7 +25,7 @@ from service.api.schemas import (
 )
 from service.api.services import WithServices
 from service.core.instants import to_datetime
-from service.core.parsing import Problem, escape
+from service.core.parsing import Problem
 from service.core.traits import Dimension
 from service.flows.publishing import Conflict, Unknown, Wanted
 from service.store import metrics as measured
@@ -138,12 +138,7 @@ async def patch_segment(services: WithServices, key: Key, patch: dict[str, Any])
     try:
         document = _documents.validate_python(merged)
     except ValidationError as error:
-        faults = [
-            Problem("".join(f"/{escape(step)}" for step in fault["loc"]), fault["type"],
-                    fault["msg"])
-            for fault in error.errors()
-        ]  # fmt: skip
-        raise invalid(faults) from error
+        raise invalid([fault_of(fault, fault["loc"]) for fault in error.errors()]) from error
     return served(await _save(services, key, document))
 
 

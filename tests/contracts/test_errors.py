@@ -1,0 +1,400 @@
+"""Every refusal has the one shape, a documented status, and a code that docs/errors.md explains."""
+
+import ast
+import itertools
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.contracts.conftest import ROOT, Service
+from tests.contracts.test_openapi import check_answer
+
+MEMBERS = ["type", "title", "status", "detail", "instance", "code", "message"]
+
+RULE = {"field": "age", "operator": ">=", "value": 18}
+
+
+def group(*rules: Any, **more: Any) -> dict[str, Any]:
+    return {"combinator": "and", "rules": list(rules), **more}
+
+
+def nested(depth: int) -> Any:
+    tree: Any = group(RULE)
+    for _ in range(depth):
+        tree = group(tree)
+    return tree
+
+
+# Bodies that no JSON route accepts, with the statuses they may get.
+NOT_BODIES: list[bytes] = [
+    b"",
+    b"{",
+    b"nonsense",
+    b"[1, 2",
+    b'{"a": NaN}',
+    b'{"a": Infinity}',
+    b'{"a": "\\ud800"}',
+    b"\xff\xfe",
+    b"null",
+    b"42",
+    b'"text"',
+    b"[]",
+    b"[" * 5_000 + b"]" * 5_000,
+    b'{"a":' * 5_000 + b"1" + b"}" * 5_000,
+    b'{"traits": {"a": "\\u0000"}}',
+    b'{"unknown": 1}',
+]
+
+RULES: list[Any] = [
+    None,
+    42,
+    "age >= 18",
+    [],
+    {},
+    {"field": "age"},
+    {"field": 7, "operator": "="},
+    {"field": "age", "operator": "equals", "value": 1},
+    {"field": "age", "operator": "IN", "value": [1]},
+    {**RULE, "value": None},
+    {**RULE, "value": True},
+    {**RULE, "value": "18"},
+    {**RULE, "value": [18]},
+    {**RULE, "value": {"a": 1}},
+    {**RULE, "disabled": True},
+    {**RULE, "match": {"mode": "all"}},
+    {**RULE, "missing": "yes"},
+    {**RULE, "caseSensitive": 1},
+    {**RULE, "valueSource": "magic"},
+    {**RULE, "valueSource": "field", "value": "segment:vip"},
+    {**RULE, "valueSource": "field", "value": 18},
+    {"field": "born", "operator": "<", "value": "2026-11-20"},
+    {"field": "", "operator": "=", "value": 1},
+    {"field": "a..b", "operator": "=", "value": 1},
+    {"field": "x" * 600, "operator": "=", "value": 1},
+    {"field": "segment:NO", "operator": "=", "value": True},
+    {"field": "segment:nobody", "operator": "=", "value": True},
+    {"field": "segment:nobody", "operator": "in", "value": [True]},
+    {"field": "segment:nobody", "operator": "=", "value": "yes"},
+    {"field": "model:tiers", "operator": "=", "value": "a"},
+    {"field": "model:tiers.mood", "operator": "=", "value": "a"},
+    {"field": "customer.shoe_size", "operator": "=", "value": 1},
+    {"field": "event:Order Completed", "operator": ">=", "value": 1},
+    {"field": "weather:today", "operator": "=", "value": 1},
+    {"field": "age", "operator": "in", "value": []},
+    {"field": "age", "operator": "in", "value": 1},
+    {"field": "age", "operator": "in", "value": [None]},
+    {"field": "age", "operator": "between", "value": [5]},
+    {"field": "age", "operator": "between", "value": [9, 5]},
+    {"field": "age", "operator": "between", "value": [1, "2026-11-20T00:00:00Z"]},
+    {"field": "name", "operator": "contains", "value": ""},
+    {"field": "name", "operator": "contains", "value": 5},
+    {"field": "name", "operator": "matches", "value": "("},
+    {"field": "name", "operator": "matches", "value": "(?=x)"},
+    {"field": "name", "operator": "matches", "value": "a" * 1_001},
+    {"field": "name", "operator": "matches", "value": "(((a{100}){100}){100})"},
+    {"field": "tags", "operator": "containsAny", "value": [True]},
+    {"field": "at", "operator": "withinLast", "value": "30m"},
+    {"field": "at", "operator": "withinLast", "value": "0d"},
+    {"field": "at", "operator": "withinLast", "value": 30},
+    {"field": "at", "operator": "withinLast", "value": "9" * 30 + "d"},
+    {"field": "app", "operator": "versionAtLeast", "value": "two"},
+    {"field": "home", "operator": "withinDistance", "value": {"lat": 91, "lon": 0, "km": 1}},
+    {"field": "home", "operator": "withinDistance", "value": {"lat": 1, "lon": 0, "km": 0}},
+    {"field": "home", "operator": "withinDistance", "value": {"lat": 1, "lon": 0, "mi": 1}},
+    {"field": "age", "operator": "sample", "value": {"percent": 10}},
+    {"field": "customer_id", "operator": "sample", "value": {"percent": 0}},
+    {"field": "customer_id", "operator": "sample", "value": {"percent": 10, "salt": 5}},
+    {"field": "customer_id", "operator": "sample", "value": 10},
+]
+
+CONDITIONS: list[Any] = [
+    42,
+    "age >= 18",
+    [],
+    {},
+    {"combinator": "xor", "rules": [RULE]},
+    {"combinator": "and", "rules": []},
+    {"combinator": "and", "rules": {}},
+    {"combinator": "and", "rules": [RULE], "not": "yes"},
+    {"combinator": "and", "rules": [RULE], "muted": True},
+    nested(40),
+    group(*[RULE] * 1_001),
+    *(group(rule) for rule in RULES),
+]
+
+DOCUMENTS: list[Any] = [
+    {"name": ""},
+    {"name": 7},
+    {"name": "n" * 300},
+    {"name": "nul \0"},
+    {"status": "sleeping"},
+    {"dimensions": ["astrologic"]},
+    {"scheme": "Not A Key"},
+    {"scheme": "lifecycle"},
+    {"priority": 1},
+    {"scheme": "lifecycle", "priority": -1},
+    {"scheme": "lifecycle", "priority": 1.5},
+    {"expires_at": "2027-01-01T00:00:00Z"},
+    {"min_dwell": "7d"},
+    {"review_by": "soon"},
+    {"tags": ["t"] * 51},
+    {"goals": {"conversion_rate": "high"}},
+    {"treatment": []},
+    {"treatment": {"message": "nul \0"}},
+    {"persona": {"mood": "good"}},
+    {"surprise": True},
+    {"condition": group(RULE), "kind": "rule"},
+]
+
+ASSIGNS: list[Any] = [
+    {"customer_id": ""},
+    {"customer_id": "c" * 257},
+    {"customer_id": 42},
+    {"customer_id": "c\0"},
+    {"traits": []},
+    {"traits": {"a.b": 1}},
+    {"traits": {"a:b": 1}},
+    {"traits": {"": 1}},
+    {"traits": {"customer": 1}},
+    {"traits": {"x": {"a.b": 1}}},
+    {"traits": {"x" * 129: 1}},
+    {"traits": {"a": "nul \0"}},
+    {"traits": {"a": ["nul \0"]}},
+    {"traits": {"a\0": 1}},
+    {"traits": {"a": float("nan")}},
+    {"record": "yes"},
+    {"include": ["everything"]},
+    {"include": "traits"},
+    {"segments": "vip"},
+    {"events": [{"event": "Order Completed"}]},
+    {"identities": {"email": "ann@example.com"}},
+    {"at": "2026-11-20T00:00:00Z"},
+    {"surprise": True},
+    {"customer_id": "c-1", "traits": {f"t{i}": i for i in range(501)}},
+    {"customer_id": "c-1", "traits": {"long": "x" * 70_000}},
+]
+
+# (method, documented path, url, body or None)
+Exchange = tuple[str, str, str, bytes | None]
+
+BODY_ROUTES: list[tuple[str, str, str]] = [
+    ("post", "/assign", "/assign"),
+    ("post", "/assign/batch", "/assign/batch"),
+    ("post", "/segments", "/segments"),
+    ("put", "/segments/{key}", "/segments/new"),
+    ("patch", "/segments/{key}", "/segments/adults"),
+    ("post", "/segments/{key}/members", "/segments/guests/members"),
+    ("put", "/traits/{name}", "/traits/age"),
+]
+
+
+def exchanges() -> Iterator[Exchange]:
+    """Some hundred requests, each of which has to be refused."""
+    for (method, path, url), body in itertools.product(BODY_ROUTES, NOT_BODIES):
+        yield method, path, url, body
+    for condition in CONDITIONS:
+        document = {"condition": condition}
+        yield "put", "/segments/{key}", "/segments/bad", _json(document)
+        if condition != {}:  # which merges as no change
+            yield "patch", "/segments/{key}", "/segments/adults", _json(document)
+    for document in DOCUMENTS:
+        yield "post", "/segments", "/segments", _json({"key": "bad", **document})
+        yield "put", "/segments/{key}", "/segments/bad", _json(document)
+    for key in ("Bad", "bad key", "preview", "overlap", "import", "-bad", "é", "k" * 65):
+        yield "post", "/segments", "/segments", _json({"key": key})
+        yield "put", "/segments/{key}", f"/segments/{key}", _json({})
+    yield "post", "/segments", "/segments", _json({"key": "adults"})
+    yield "put", "/segments/{key}", "/segments/guests", _json({"condition": group(RULE)})
+    yield "put", "/segments/{key}", "/segments/adults", _json({"name": "A list now"})
+    yield "patch", "/segments/{key}", "/segments/adults", _json({"status": "draft"})
+    yield "patch", "/segments/{key}", "/segments/gone", _json({"name": "x"})
+    yield "patch", "/segments/{key}", "/segments/nobody", _json({"name": "x"})
+    yield "delete", "/segments/{key}", "/segments/adults", None
+    for body in ASSIGNS:
+        yield "post", "/assign", "/assign", _json(body)
+    yield "post", "/assign/batch", "/assign/batch", _json({"customers": [{}] * 1_001})
+    yield "post", "/assign/batch", "/assign/batch", _json({"customers": {}})
+    yield "post", "/assign/batch", "/assign/batch", _json({"customers": [], "record": 1})
+    for path in ("/segments/{key}", "/segments/{key}/metrics", "/segments/{key}/members"):
+        for key in ("nobody", "a%00b", "k" * 65, "%F0%9F%90%88"):
+            yield "get", path, path.replace("{key}", key), None
+    yield "delete", "/segments/{key}", "/segments/nobody", None
+    for change in ({"add": "c-1"}, {"add": [""]}, {"add": [1]}, {"remove": ["c" * 257]},
+                   {"add": ["nul \0"]}, {"add": ["c"] * 10_001}, {"plus": []}):  # fmt: skip
+        yield ("post", "/segments/{key}/members", "/segments/guests/members", _json(change))
+    for key in ("adults", "nobody"):
+        path = "/segments/{key}/members"
+        yield "post", path, f"/segments/{key}/members", _json({"add": ["c-1"]})
+    for path in (
+        "/customers/{customer_id}",
+        "/customers/{customer_id}/segments",
+        "/customers/{customer_id}/transitions",
+    ):
+        for customer in ("nobody", "a%00b", "c" * 257, "%FF%FE"):
+            yield "get", path, path.replace("{customer_id}", customer), None
+    for customer in ("nobody", "a%00b", "c" * 257):
+        path = "/customers/{customer_id}"
+        yield "delete", path, path.replace("{customer_id}", customer), None
+    for name in ("a:b", "a..b", "customer", "customer.x", "a%00b", "t" * 257):
+        yield "get", "/traits/{name}", f"/traits/{name}", None
+        yield "put", "/traits/{name}", f"/traits/{name}", _json({"type": "number"})
+        yield "delete", "/traits/{name}", f"/traits/{name}", None
+    for declaration in ({"type": "rune"}, {"dimension": "astrologic"}, {"type": 1}, {"unit": "m"}):
+        yield "put", "/traits/{name}", "/traits/age", _json(declaration)
+    yield "get", "/traits/{name}", "/traits/nobody", None
+    yield "delete", "/traits/{name}", "/traits/nobody", None
+    for job in ("0", "-1", "999999", "9" * 30, "9" * 5_000, "first", "1.5"):
+        yield "get", "/jobs/{job_id}", f"/jobs/{job}", None
+    for path in ("/segments", "/traits", "/jobs"):
+        for query in ("limit=0", "limit=1001", "limit=x", "cursor=%25", "cursor=%00",
+                      "cursor=%F0%9F%90%88", "cursor=/w=="):  # fmt: skip
+            yield "get", path, f"{path}?{query}", None
+    for query in ("status=sleeping", "kind=magic", "dimension=astrologic", "q=%00", "owner=%00",
+                  "tag=%00", "scheme=%00", f"q={'x' * 201}"):  # fmt: skip
+        yield "get", "/segments", f"/segments?{query}", None
+    for cursor in ("YQ==", "LTE=", "OTk5OTk5OTk5OTk5OTk5OTk5OTk5"):
+        yield "get", "/jobs", f"/jobs?cursor={cursor}", None
+        path = "/customers/{customer_id}/transitions"
+        yield "get", path, f"/customers/c-1/transitions?cursor={cursor}", None
+
+
+def _json(body: Any) -> bytes:
+    return json.dumps(body).encode()
+
+
+@pytest.fixture(scope="module")
+def populated(service: Service) -> Service:
+    """With segments that use one another, a list, an archived segment, and a customer."""
+    adult = {"condition": group(RULE)}
+    user = {"condition": group({"field": "segment:adults", "operator": "=", "value": True})}
+    for key, body in {"adults": adult, "users": user, "guests": {}, "gone": adult}.items():
+        assert service.ask("put", f"/segments/{key}", json=body).status_code == 201
+    assert service.ask("delete", "/segments/gone").status_code == 204
+    assert service.ask("post", "/assign", json={"customer_id": "c-1"}).status_code == 200
+    return service
+
+
+def shaped(answer: httpx.Response) -> dict[str, Any]:
+    """The problem that an answer is; it has the documented members and no others."""
+    assert answer.headers["content-type"] == "application/problem+json", answer.text
+    problem: dict[str, Any] = answer.json()
+    assert list(problem)[:7] == MEMBERS
+    assert set(problem) <= {*MEMBERS, "errors"}
+    assert problem["status"] == answer.status_code
+    assert problem["message"] == problem["detail"] != ""
+    assert problem["type"] == f"urn:segserve:problem:{problem['code']}"
+    for fault in problem.get("errors", []):
+        assert list(fault) == ["pointer", "code", "detail"]
+        assert fault["pointer"] == "" or fault["pointer"].startswith("/")
+        assert fault["detail"]
+    assert "Traceback" not in answer.text
+    return problem
+
+
+def test_every_refusal_has_the_one_shape(populated: Service, document: dict[str, Any]) -> None:
+    codes: set[str] = set()
+    wrong: list[str] = []
+    tried = 0
+    for method, path, url, body in exchanges():
+        headers = {"content-type": "application/json"} if body is not None else {}
+        answer = populated.ask(method, url, content=body, headers=headers)
+        tried += 1
+        told = f"{method} {url[:60]} {(body or b'')[:80]!r}: {answer.status_code}"
+        if not 400 <= answer.status_code < 500:
+            wrong.append(f"{told} {answer.text[:200]}")
+            continue
+        problem = shaped(answer)
+        operation = document["paths"][path][method]
+        if str(answer.status_code) not in operation["responses"]:
+            wrong.append(f"{told} is not documented")
+        check_answer(document, operation, answer)
+        if answer.status_code == 422 and not problem.get("errors"):
+            wrong.append(f"{told} does not say where")
+        codes |= {problem["code"], *(fault["code"] for fault in problem.get("errors", []))}
+    assert wrong == []
+    assert tried > 300
+    assert codes <= documented_codes()
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "status", "code"),
+    [
+        ("get", "/", 404, "not_found"),
+        ("get", "/nowhere", 404, "not_found"),
+        ("get", "/segments/adults/nowhere", 404, "not_found"),
+        ("get", "/assign", 405, "method_not_allowed"),
+        ("delete", "/assign/batch", 405, "method_not_allowed"),
+        ("post", "/healthz", 405, "method_not_allowed"),
+        ("put", "/segments", 405, "method_not_allowed"),
+        ("patch", "/customers/c-1", 405, "method_not_allowed"),
+    ],
+)
+def test_what_no_operation_answers_has_the_shape_too(
+    populated: Service, method: str, url: str, status: int, code: str
+) -> None:
+    answer = populated.ask(method, url)
+    problem = shaped(answer)
+    assert (answer.status_code, problem["code"]) == (status, code)
+    assert status != 405 or answer.headers["allow"]
+
+
+@pytest.mark.parametrize(("method", "path", "url"), BODY_ROUTES)
+def test_bodies_are_bounded(
+    populated: Service, document: dict[str, Any], method: str, path: str, url: str
+) -> None:
+    size = 10_000_001 if path == "/assign/batch" else 1_000_001
+    answer = populated.ask(
+        method, url, content=b" " * size, headers={"content-type": "application/json"}
+    )
+    assert (answer.status_code, shaped(answer)["code"]) == (413, "too_large")
+    check_answer(document, document["paths"][path][method], answer)
+
+
+@pytest.mark.parametrize("media_type", ["", "text/plain", "application/x-www-form-urlencoded"])
+def test_a_body_that_is_not_called_json_is_415(populated: Service, media_type: str) -> None:
+    headers = {"content-type": media_type} if media_type else {}
+    answer = populated.ask("put", "/segments/new", content=b'{"name": "New"}', headers=headers)
+    assert (answer.status_code, shaped(answer)["code"]) == (415, "unsupported")
+
+
+def documented_codes() -> set[str]:
+    """The codes that docs/errors.md lists: the first column of its tables."""
+    text = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+    return set(re.findall(r"^\| `([a-z_]+)` \|", text, re.MULTILINE))
+
+
+CODES_AT = {"Problem": 1, "HttpProblem": 1, "Conflict": 0, "refuse": 1, "BadOperand": None}
+
+
+def raised_codes() -> set[str]:
+    """Every code that the program text gives to an error."""
+    codes: set[str] = set()
+    for file in sorted(Path(ROOT / "service").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                codes |= _codes_of(node)
+    return codes
+
+
+def _codes_of(call: ast.Call) -> set[str]:
+    name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+    given = [keyword.value for keyword in call.keywords if keyword.arg == "code"]
+    at = CODES_AT.get(name)
+    if at is not None and len(call.args) > at:
+        given.append(call.args[at])
+    return {
+        argument.value
+        for argument in given
+        if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
+    }
+
+
+def test_every_code_is_documented_and_raised() -> None:
+    raised = raised_codes()
+    assert {"invalid", "bad_operator", "in_use", "too_large"} <= raised
+    assert raised <= documented_codes()
