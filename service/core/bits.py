@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable
 
+# Where arithmetic on the integer is cheaper than writing it out.
+FEW, SHORT = 16, 4_096
+
 
 def bits_of(positions: Iterable[int]) -> int:
     """The integer with these bits set. Linear in the highest position, however many there are."""
@@ -19,9 +22,15 @@ def bits_of(positions: Iterable[int]) -> int:
 
 def positions_of(bits: int) -> list[int]:
     """The positions of the set bits, ascending."""
+    positions = []
+    if bits.bit_count() < FEW and bits.bit_length() < SHORT:
+        while bits:
+            lowest = bits & -bits
+            positions.append(lowest.bit_length() - 1)
+            bits ^= lowest
+        return positions
     # Searching a text of digits beats arithmetic: one pass in C, however long the integer.
     digits = bin(bits)[:1:-1]
-    positions = []
     position = digits.find("1")
     while position >= 0:
         positions.append(position)

@@ -35,6 +35,9 @@ class Field:
 
     def read(self, profile: Profile) -> Any:
         """The raw value in a profile, or ABSENT (missing, or null)."""
+        if len(self.path) == 1:
+            plain = profile.get(self.path[0])
+            return ABSENT if plain is None else plain
         value: Any = profile
         for step in self.path:
             if not isinstance(value, dict):

@@ -5,22 +5,30 @@ the lanes of its own type; the lanes of other types answer with all their clause
 comparison with a value of another type is unknown.
 """
 
-from bisect import bisect_left
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime, tzinfo
 from typing import Any
 
 from service.core.bits import bits_of
-from service.core.comparisons import TIMES, Interval, item_tokens
+from service.core.comparisons import TIMES, Interval
 from service.core.conditions import Field, Rule
-from service.core.geography import Circle, CircleIndex
+from service.core.geography import Circle
 from service.core.horizons import looks_at_time, next_change
 from service.core.instants import Duration, Moment, parse_instant
 from service.core.interpreting import absent_truth
-from service.core.lanes import ItemLane, LineLane, TestLane, TokenLane, complement, intersect
+from service.core.lanes import (
+    ItemLane,
+    LineLane,
+    PlaceLane,
+    TestLane,
+    TokenLane,
+    complement,
+    intersect,
+)
 from service.core.operators import OPERATORS, Family
-from service.core.traits import ABSENT, WRONG_TYPE, TraitType, compose, fold, is_number, read
+from service.core.traits import WRONG_TYPE, TraitType, compose, fold, is_number, point, read
 
 MEMO_BYTES = 4_000_000
 LONG_TEXT = 256
@@ -102,9 +110,8 @@ class FieldIndexBuilder:
         self.needs: dict[int, list[frozenset[Any]]] = {}
         self.unwanted: dict[int, frozenset[Any]] = {}
         self.subsets: dict[frozenset[Any], list[int]] = defaultdict(list)
-        self.circles: dict[Circle, int] = {}
-        self.near: dict[int, list[frozenset[Any]]] = {}
-        self.not_near: dict[int, frozenset[Any]] = {}
+        self.near: dict[int, list[Circle]] = defaultdict(list)
+        self.not_near: dict[int, list[Circle]] = defaultdict(list)
         self.questions: dict[tuple[Any, ...], Question] = {}
 
     def add(self, clause: int, rule: Rule, wanted: bool) -> None:
@@ -148,17 +155,9 @@ class FieldIndexBuilder:
             case Family.ITEMS:
                 return self._items(clause, rule, wanted, every=base.every)
         if isinstance(rule.operand, Circle):
-            self._circle(clause, rule.operand, wanted)
+            (self.near if wanted else self.not_near)[clause].append(rule.operand)
             return True
         return False
-
-    def _circle(self, clause: int, circle: Circle, wanted: bool) -> None:
-        """A point's circles are like a list's items, told by their indices."""
-        index = frozenset({self.circles.setdefault(circle, len(self.circles))})
-        if wanted:
-            self.near[clause] = [*self.near.get(clause, []), index]
-        else:
-            self.not_near[clause] = self.not_near.get(clause, _NOTHING) | index
 
     def _equality(self, clause: int, rule: Rule, wanted: bool) -> bool:
         kind = kind_of_operand(rule)
@@ -238,12 +237,13 @@ class FieldIndex:
         self.booleans = TokenLane(source.booleans) if source.booleans else None
         self.texts = self._text_lane(source) if source.texts else None
         self.items = self._item_lane(source)
-        self.circles = CircleIndex(list(source.circles)) if source.circles else None
-        self.places = ItemLane(source.near, source.not_near) if source.circles else None
+        has_places = source.near or source.not_near
+        self.places = PlaceLane(source.near, source.not_near) if has_places else None
         self.ages = LineLane(source.ages) if source.ages else None
         questions = list(source.questions.values())
         self.questions = [q.frozen() for q in questions if not q.timed]
         self.timed_questions = [q.frozen() for q in questions if q.timed]
+        # Of an instant's field all but text can be asked by the instant, parsed once.
         self.is_timed = self.ages is not None or bool(self.timed_questions)
         # What a value of each type rules out in the lanes of other types.
         texts = self._wrong("times", "versions", "folded", "exact", "texts")
@@ -265,6 +265,10 @@ class FieldIndex:
         self.memo_limit = max(256, MEMO_BYTES // (size // 8 + 150))
         # A field of nothing but instants has as many values as customers.
         self.memoised = any((self.folded, self.exact, self.texts, self.versions, self.questions))
+        self.only_instants = not (
+            self.memoised or self.numbers or self.money or self.booleans or self.items
+            or self.places
+        )  # fmt: skip
         self.lookup = self._shortcut() or self.static
 
     @staticmethod
@@ -312,21 +316,43 @@ class FieldIndex:
             return self._number_lookup()
         if lanes <= {"times"}:
             return self._instant_lookup()
+        if lanes == {"items"}:
+            return self._list_lookup()
+        if lanes == {"places"}:
+            return self._place_lookup()
         return None
 
     def _number_lookup(self) -> Callable[[Any], int]:
-        lane = self.numbers
+        lane, static, beside = self.numbers, self.static, self.beside_number
         assert lane is not None  # noqa: S101
-        cuts, at, between, static = lane.cuts, lane.at, lane.between, self.static
-        beside, last = self.beside_number, len(lane.cuts)
+        if lane.table is None:
+            return static
+        bounds, table = lane.bounds, [beside | bits for bits in lane.table]
 
         def lookup(value: Any) -> int:
-            if type(value) is not int and (type(value) is not float or value != value):  # noqa: PLR0124 - NaN
+            kind = type(value)
+            if kind is int or (kind is float and value == value):  # noqa: PLR0124 - no NaN
+                return table[bisect_right(bounds, value)]
+            return static(value)
+
+        return lookup
+
+    def _list_lookup(self) -> Callable[[Any], int]:
+        lane, static, beside = self.items, self.static, self.beside_list
+        assert lane is not None  # noqa: S101
+        out = lane.out
+        return lambda value: beside | out(value) if type(value) is list else static(value)
+
+    def _place_lookup(self) -> Callable[[Any], int]:
+        lane, static, beside = self.places, self.static, self.beside_object
+        assert lane is not None  # noqa: S101
+        out, wrong = lane.out, lane.wrong
+
+        def lookup(value: Any) -> int:
+            if type(value) is not dict:
                 return static(value)
-            index = bisect_left(cuts, value)
-            if index < last and cuts[index] == value:
-                return beside | at[index]
-            return beside | between[index]
+            place = point(value)
+            return beside | (wrong if place is None else out(place))
 
         return lookup
 
@@ -372,20 +398,31 @@ class FieldIndex:
         elif kind is list:
             bits = self.beside_list
             if self.items is not None:
-                bits |= self.items.out(item_tokens(value, case_sensitive=False))
+                bits |= self.items.out(value)
         elif isinstance(value, datetime):
             bits = self.beside_time
             if self.times is not None:
                 bits |= self.times.out(read(TraitType.INSTANT, value, self.zone))
         else:
             bits = self.beside_object
-            if self.places is not None and self.circles is not None:
-                place = read(TraitType.POINT, value, self.zone)
-                wrong = place is WRONG_TYPE
-                bits |= (
-                    self.places.wrong if wrong else self.places.out(self.circles.containing(place))
-                )
+            if self.places is not None:
+                place = point(value)
+                bits |= self.places.wrong if place is None else self.places.out(place)
         return bits | self._ask(self.questions, value, 0) if self.questions else bits
+
+    def clock(self, value: Any) -> "tuple[int, Clock]":
+        """What a present value of a time-bound field rules out whatever the time, and the rest."""
+        if type(value) is str:
+            instant = parse_instant(value, self.zone)
+        else:
+            read_as = read(TraitType.INSTANT, value, self.zone)
+            instant = None if read_as is WRONG_TYPE else read_as
+        if not self.only_instants or type(value) is not str:
+            return self.static(value), Clock(self, value, instant)
+        bits = self.beside_text
+        if self.times is not None:
+            bits |= self.times.wrong if instant is None else self.times.out(instant)
+        return bits, Clock(self, value, instant)
 
     def _text(self, value: str) -> int:
         bits = self.beside_text
@@ -412,29 +449,24 @@ class FieldIndex:
             bits |= outs[rule.operator.test(value, rule.operand, rule, moment)]
         return bits
 
-    def clock(self, value: Any) -> "Clock | None":
-        """What of this field moves with time for a value; None for nothing."""
-        return Clock(self, value) if self.is_timed and value is not ABSENT else None
-
 
 class Clock:
     """One value of a time-bound field: what it rules out at an instant, and until when."""
 
     __slots__ = ("index", "instant", "value")
 
-    def __init__(self, index: FieldIndex, value: Any) -> None:
+    def __init__(self, index: FieldIndex, value: Any, instant: int | None) -> None:
+        """`instant`: the value read as one, None when it is none."""
         self.index = index
         self.value = value
-        instant = parse_instant(value, index.zone) if type(value) is str else None
-        self.instant = read(TraitType.INSTANT, value, index.zone) if instant is None else instant
+        self.instant = instant
 
     def out(self, now: int) -> int:
         """The clauses that the value rules out at `now`."""
-        index = self.index
+        index, instant = self.index, self.instant
         bits = 0
         if index.ages is not None:
-            wrong = self.instant is WRONG_TYPE
-            bits = index.ages.wrong if wrong else index.ages.out(now - self.instant)
+            bits = index.ages.wrong if instant is None else index.ages.out(now - instant)
         if index.timed_questions:
             bits |= index._ask(index.timed_questions, self.value, now)
         return bits
@@ -444,7 +476,7 @@ class Clock:
         None for never."""
         index = self.index
         soonest: int | None = None
-        if index.ages is not None and self.instant is not WRONG_TYPE:
+        if index.ages is not None and self.instant is not None:
             age = index.ages.next_flip(now - self.instant, alive)
             soonest = None if age is None else self.instant + age
         for rule, outs in index.timed_questions:

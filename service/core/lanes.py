@@ -5,15 +5,25 @@ satisfy. `wrong` is the answer for a value of another type: every literal is unk
 clause of the lane is out.
 """
 
-from bisect import bisect_left
+import math
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from service.core.bits import bits_of
-from service.core.comparisons import Cut, Interval
+from service.core.comparisons import Cut, Interval, item_tokens
+from service.core.geography import Circle, CircleIndex, Point
+from service.core.traits import fold, is_number
 
 FLIPS_WALKED = 64
+ITEMS_REMEMBERED = 20_000
+EXACT = 2**53
+
+# Of one token: the clauses that forbid it; those that need it, plane by plane; the sets of tokens
+# kept under it, each with the clauses for which they may not all be there.
+Entry = tuple[int, int, tuple[tuple[frozenset[Any], int], ...]]
+NO_ENTRY: Entry = (0, 0, ())
 
 
 def complement(intervals: Sequence[Interval]) -> list[Interval]:
@@ -88,6 +98,25 @@ class LineLane:
             self.at.append(current)
             current ^= self._toggles(flips.get((value, 1)), also)
             self.between.append(current)
+        self.bounds: list[Any] = []
+        self.table = self._single(flips)
+
+    def _single(self, flips: Mapping[Cut, Any]) -> list[int] | None:
+        """The same as one table: `table[bisect_right(bounds, value)]`, half the work. A cut just
+        behind a number stands at the next float, which no number lies before - up to 2**53."""
+        table = [self.between[0]]
+        for index, value in enumerate(self.cuts):
+            if not is_number(value):
+                return None
+            if (value, 0) in flips:
+                self.bounds.append(value)
+                table.append(self.at[index])
+            if (value, 1) in flips:
+                if not -EXACT < value < EXACT:
+                    return None
+                self.bounds.append(math.nextafter(value, math.inf))
+                table.append(self.between[index + 1])
+        return table
 
     @staticmethod
     def _toggles(clauses: list[int] | None, also: int) -> int:
@@ -101,6 +130,8 @@ class LineLane:
 
     def out(self, value: Any) -> int:
         """The clauses that a value of this line rules out."""
+        if self.table is not None:
+            return self.table[bisect_right(self.bounds, value)]
         cuts = self.cuts
         index = bisect_left(cuts, value)
         if index < len(cuts) and cuts[index] == value:
@@ -199,7 +230,10 @@ class ItemLane:
                 planes[plane].append(clause)
                 for token in tokens:
                     found[plane, token].append(clause)
-        self.everyone = [bits_of(clauses) for clauses in planes]
+        # The planes side by side in one integer, each `width` bits wide.
+        self.width = self.wrong.bit_length()
+        self.planes = range(len(planes))
+        self.everyone = self._side_by_side([bits_of(clauses) for clauses in planes])
         unwanted: dict[Any, list[int]] = defaultdict(list)
         for clause, tokens in forbidden.items():
             for token in tokens:
@@ -208,30 +242,81 @@ class ItemLane:
         under: dict[Any, list[tuple[frozenset[Any], int]]] = defaultdict(list)
         for tokens, clauses in subsets.items():
             under[next(iter(tokens))].append((tokens, bits_of(clauses)))
-        # For each token: the clauses that forbid it; for each plane those that need it; the sets
-        # of tokens kept under it.
-        self.table = {
+        self.table: dict[Any, Entry] = {
             token: (
                 bits_of(unwanted.get(token, ())),
-                tuple(bits_of(found.get((plane, token), ())) for plane in range(len(planes))),
+                self._side_by_side([bits_of(found.get((p, token), ())) for p in self.planes]),
                 tuple(under.get(token, ())),
             )
             for token in {token for _, token in found} | unwanted.keys() | under.keys()
         }
+        # The same by text as it comes, folded once.
+        self.raw: dict[Any, Entry] = {}
 
-    def out(self, tokens: Collection[Any]) -> int:
-        """The clauses that a list's items rule out."""
+    def _side_by_side(self, planes: Sequence[int]) -> int:
         bits = 0
-        table, everyone = self.table, self.everyone
-        entries = [entry for token in tokens if (entry := table.get(token)) is not None]
-        for forbidden, _, subsets in entries:
+        for number, plane in enumerate(planes):
+            bits |= plane << number * self.width
+        return bits
+
+    def out(self, items: list[Any]) -> int:
+        """The clauses that a list rules out."""
+        raw = self.raw
+        try:
+            entries = [raw[item] for item in items]
+        except (KeyError, TypeError):
+            entries = self._entries(items)
+        bits = met = 0
+        held: frozenset[Any] | None = None
+        for forbidden, needed, subsets in entries:
             bits |= forbidden
-            for wanted, clauses in subsets:
-                if wanted.issubset(tokens):
-                    bits |= clauses
-        for plane, lacking in enumerate(everyone):
-            found = 0
-            for _, founds, _ in entries:
-                found |= founds[plane]
-            bits |= lacking & ~found
+            met |= needed
+            if subsets:
+                held = held or item_tokens(items, case_sensitive=False)
+                for wanted, clauses in subsets:
+                    if wanted <= held:
+                        bits |= clauses
+        lacking = self.everyone & ~met
+        for plane in self.planes:
+            bits |= lacking >> plane * self.width & self.wrong
+        return bits
+
+    def _entries(self, items: list[Any]) -> list[Entry]:
+        """The entries of a list with items not met before; texts are remembered."""
+        if len(self.raw) > ITEMS_REMEMBERED:
+            self.raw = {}
+        entries = []
+        for item in items:
+            if type(item) is str:
+                entry = self.raw[item] = self.table.get(fold(item), NO_ENTRY)
+                entries.append(entry)
+            elif is_number(item):
+                entries.append(self.table.get(item, NO_ENTRY))
+        return entries
+
+
+class PlaceLane:
+    """Points: circles that clauses need the point in (the k-th of a clause in plane k), and
+    circles that it must be outside of."""
+
+    def __init__(self, near: dict[int, list[Circle]], not_near: dict[int, list[Circle]]) -> None:
+        self.wrong = bits_of({*near, *not_near})
+        self.near = self._planes(near)
+        self.not_near = self._planes(not_near)
+
+    @staticmethod
+    def _planes(circles: dict[int, list[Circle]]) -> list[CircleIndex]:
+        count = max((len(each) for each in circles.values()), default=0)
+        return [
+            CircleIndex({bit: each[plane] for bit, each in circles.items() if len(each) > plane})
+            for plane in range(count)
+        ]
+
+    def out(self, place: Point) -> int:
+        """The clauses that a point rules out."""
+        bits = 0
+        for plane in self.near:
+            bits |= plane.everyone & ~plane.containing(place)
+        for plane in self.not_near:
+            bits |= plane.containing(place)
         return bits

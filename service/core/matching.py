@@ -10,7 +10,7 @@ as all their segments are known.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import tzinfo
 
 from service.core.bits import bits_of
@@ -126,17 +126,19 @@ class LevelIndex:
                     builders[rule.field.name] = builder
                 builder.add(clause, rule, wanted)
         indexes = [builder.build(self.size) for builder in builders.values()]
+        static = [index for index in indexes if not index.is_timed]
         self.plain = [
             (index.field.path[0], index.absent, index.lookup)
-            for index in indexes
+            for index in static
             if len(index.field.path) == 1
         ]
         self.nested = [
             (index.field, index.absent, index.lookup)
-            for index in indexes
+            for index in static
             if len(index.field.path) > 1
         ]
-        self.timed = [index for index in indexes if index.is_timed]
+        self.timed = [(index.field.read, index.absent, index.clock)
+                      for index in indexes if index.is_timed]  # fmt: skip
         self.pairs = [question.frozen() for question in pairs.values()]
         self.references = [
             (self.known[key], must_be_member, bits_of(clauses))
@@ -144,8 +146,9 @@ class LevelIndex:
         ]
         self.on_lists = bits_of(on_lists)
 
-    def static_out(self, profile: Profile, lists: Lists) -> int:
-        """The clauses that the profile rules out whatever the time and the other segments."""
+    def look_up(self, profile: Profile, lists: Lists) -> tuple[int, list[Clock]]:
+        """The clauses that the profile rules out whatever the time and the other segments, and
+        what of it moves with time."""
         out = self.on_lists if lists is None else 0
         get = profile.get
         for name, absent, lookup in self.plain:
@@ -154,14 +157,18 @@ class LevelIndex:
         for path, absent, lookup in self.nested:
             value = path.read(profile)
             out |= absent if value is ABSENT else lookup(value)
+        clocks = []
+        for read, absent, clock in self.timed:
+            value = read(profile)
+            if value is ABSENT:
+                out |= absent
+            else:
+                bits, moving = clock(value)
+                out |= bits
+                clocks.append(moving)
         for rule, outs in self.pairs:
             out |= outs[rule_truth(rule, profile, Moment(0, self.zone), _no_reference)]
-        return out
-
-    def clocks(self, profile: Profile) -> list[Clock]:
-        """What of the profile moves with time."""
-        found = (index.clock(index.field.read(profile)) for index in self.timed)
-        return [clock for clock in found if clock is not None]
+        return out, clocks
 
     def fold(self, out: int, truths: int) -> int:
         """The segments with a clause left; bit 0 is the level's first segment."""
@@ -223,24 +230,33 @@ def _no_reference(key: str) -> Truth:
     raise AssertionError(f"a comparison of fields asked for segment {key}")
 
 
-@dataclass(slots=True)
 class Prepared:
     """A profile with everything looked up that time does not touch."""
 
-    matcher: "Matcher"
-    profile: Profile
-    lists: Lists
-    base: int
-    outs: list[int]
-    clocks: list[list[Clock]] = field(default_factory=list)
+    __slots__ = ("base", "found", "lists", "matcher", "profile")
+
+    def __init__(
+        self,
+        matcher: "Matcher",
+        profile: Profile,
+        lists: Lists,
+        base: int,
+        found: list[tuple[int, list[Clock]]],
+    ) -> None:
+        """`base`: the lists the customer is on, as bits; `found`: what each level looked up."""
+        self.matcher = matcher
+        self.profile = profile
+        self.lists = lists
+        self.base = base
+        self.found = found
 
     def at(self, now: int) -> int:
         """The bitset of segments the profile is in at an instant, schemes settled."""
         matcher = self.matcher
         truths = self.base
         for number, (index, schemes) in enumerate(matcher.levels):
-            out = self.outs[number]
-            for clock in self.clocks[number]:
+            out, clocks = self.found[number]
+            for clock in clocks:
                 out |= clock.out(now)
             result = index.fold(out, truths)
             if index.looped:
@@ -254,9 +270,9 @@ class Prepared:
         """A lower bound of the next instant at which time could change any truth."""
         soonest: int | None = None
         for number, (index, _) in enumerate(self.matcher.levels):
-            alive = ~self.outs[number]
-            for clock in self.clocks[number]:
-                change = clock.next_change(now, alive)
+            out, clocks = self.found[number]
+            for clock in clocks:
+                change = clock.next_change(now, ~out)
                 if change is not None and (soonest is None or change < soonest):
                     soonest = change
             if index.looped:
@@ -311,9 +327,8 @@ class Matcher:
         if lists:
             for key in lists:
                 base |= self.list_bits.get(key, 0)
-        outs = [index.static_out(profile, lists) for index, _ in self.levels]
-        clocks = [index.clocks(profile) if index.timed else [] for index, _ in self.levels]
-        return Prepared(self, profile, lists, base, outs, clocks)
+        found = [index.look_up(profile, lists) for index, _ in self.levels]
+        return Prepared(self, profile, lists, base, found)
 
     def match(self, profile: Profile, now: int, lists: Lists = NO_LISTS) -> int:
         """The bitset of segments that the profile is in at an instant."""

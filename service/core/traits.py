@@ -7,7 +7,7 @@ unknown. Coercion is lenient and happens once, when a value comes in.
 import math
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, tzinfo
 from decimal import Decimal, InvalidOperation
 from enum import Enum, StrEnum
@@ -140,28 +140,37 @@ def read(kind: TraitType, value: Any, zone: tzinfo) -> Any:
     date: microseconds since the epoch; version: its sort key; list: list; point: (lat, lon);
     object: dict.
     """
-    actual = type(value)
-    match kind:
-        case TraitType.STRING:
-            return value if actual is str else WRONG_TYPE
-        case TraitType.NUMBER:
-            return value if is_number(value) else WRONG_TYPE
-        case TraitType.MONEY:
-            return _read_money(value)
-        case TraitType.BOOLEAN:
-            return value if actual is bool else WRONG_TYPE
-        case TraitType.INSTANT | TraitType.DATE:
-            return _read_instant(value, zone)
-        case TraitType.VERSION:
-            key = version_key(value) if actual is str else None
-            return WRONG_TYPE if key is None else key
-        case TraitType.LIST:
-            return value if actual is list else WRONG_TYPE
-        case TraitType.POINT:
-            place = point(value)
-            return WRONG_TYPE if place is None else place
-        case TraitType.OBJECT:
-            return value if isinstance(value, dict) else WRONG_TYPE
+    return _READERS[kind](value, zone)
+
+
+def _read_string(value: Any, zone: tzinfo) -> Any:
+    return value if type(value) is str else WRONG_TYPE
+
+
+def _read_number(value: Any, zone: tzinfo) -> Any:
+    return value if is_number(value) else WRONG_TYPE
+
+
+def _read_boolean(value: Any, zone: tzinfo) -> Any:
+    return value if type(value) is bool else WRONG_TYPE
+
+
+def _read_version(value: Any, zone: tzinfo) -> Any:
+    key = version_key(value) if type(value) is str else None
+    return WRONG_TYPE if key is None else key
+
+
+def _read_list(value: Any, zone: tzinfo) -> Any:
+    return value if type(value) is list else WRONG_TYPE
+
+
+def _read_point(value: Any, zone: tzinfo) -> Any:
+    place = point(value)
+    return WRONG_TYPE if place is None else place
+
+
+def _read_object(value: Any, zone: tzinfo) -> Any:
+    return value if isinstance(value, dict) else WRONG_TYPE
 
 
 def _read_instant(value: Any, zone: tzinfo) -> Any:
@@ -173,13 +182,27 @@ def _read_instant(value: Any, zone: tzinfo) -> Any:
     return WRONG_TYPE
 
 
-def _read_money(value: Any) -> Any:
+def _read_money(value: Any, zone: tzinfo) -> Any:
     if type(value) is int:
         return Decimal(value)
     if type(value) is float and math.isfinite(value):
         # The shortest decimal that reads back as this float: what the caller wrote.
         return Decimal(repr(value))
     return WRONG_TYPE
+
+
+_READERS: dict[TraitType, Callable[[Any, tzinfo], Any]] = {
+    TraitType.STRING: _read_string,
+    TraitType.NUMBER: _read_number,
+    TraitType.MONEY: _read_money,
+    TraitType.BOOLEAN: _read_boolean,
+    TraitType.INSTANT: _read_instant,
+    TraitType.DATE: _read_instant,
+    TraitType.VERSION: _read_version,
+    TraitType.LIST: _read_list,
+    TraitType.POINT: _read_point,
+    TraitType.OBJECT: _read_object,
+}
 
 
 class Uncoercible(ValueError):
