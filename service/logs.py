@@ -2,9 +2,11 @@
 
 import logging
 import sys
-from typing import Any
+import traceback
+from typing import Any, TextIO
 
 import structlog
+from structlog.typing import ExcInfo
 
 
 def configure(level: str, log_format: str) -> None:
@@ -17,9 +19,12 @@ def configure(level: str, log_format: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderer: list[Any] = (
-        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        [
+            structlog.processors.ExceptionRenderer(_places),
+            structlog.processors.JSONRenderer(),
+        ]
         if as_json
-        else [structlog.dev.ConsoleRenderer()]
+        else [structlog.dev.ConsoleRenderer(exception_formatter=_print_places)]
     )
     structlog.configure(
         processors=[*shared, *renderer],
@@ -40,3 +45,33 @@ def configure(level: str, log_format: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
+
+
+def _places(exc_info: ExcInfo) -> list[dict[str, Any]]:
+    """An exception and its causes, the outermost first: each by its type and where it came from.
+
+    Neither variables nor messages are told: both may quote what a customer sent, and a database's
+    URL has its password in it.
+    """
+    told = []
+    seen: set[int] = set()
+    cause: BaseException | None = exc_info[1]
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        kind = type(cause)
+        frames = traceback.extract_tb(cause.__traceback__)
+        told.append(
+            {
+                "type": f"{kind.__module__}.{kind.__qualname__}",
+                "frames": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
+            }
+        )
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+    return told
+
+
+def _print_places(target: TextIO, exc_info: ExcInfo) -> None:
+    """The same for people."""
+    for told in _places(exc_info):
+        target.write(f"\n  {told['type']}\n")
+        target.writelines(f"    {frame}\n" for frame in told["frames"])

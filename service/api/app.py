@@ -76,11 +76,24 @@ def _observe(app: FastAPI, services: Services) -> None:
     @app.middleware("http")
     async def observed(request: Request, call_next: Any) -> Any:
         started = time.perf_counter()
-        response = await call_next(request)
-        route = request.scope.get("route")
-        template = getattr(route, "path", "unmatched")
-        services.metrics.request(template, response.status_code, time.perf_counter() - started)
+        try:
+            response = await call_next(request)
+        except Exception as error:
+            # Here and not in a handler, which Starlette would have raise it once more.
+            response = _unexpected(request, error)
+        spent = time.perf_counter() - started
+        services.metrics.request(_template(request), response.status_code, spent)
         return response
+
+
+def _template(request: Request) -> str:
+    """The route as it is written, without the ids that stand in the path."""
+    return getattr(request.scope.get("route"), "path", "unmatched")
+
+
+def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    log.error("request_failed", route=_template(request), exc_info=error)
+    return _answer(request, problems.internal())
 
 
 def _answer(request: Request, problem: HttpProblem) -> JSONResponse:
@@ -123,16 +136,11 @@ def _handle_errors(app: FastAPI) -> None:
         answer.headers.update(error.headers or {})
         return answer
 
-    @app.exception_handler(Exception)
-    async def unexpected(request: Request, error: Exception) -> JSONResponse:
-        log.error("request_failed", route=request.url.path, exc_info=error)
-        return _answer(request, problems.internal())
-
     for unreachable in CANT_READ:
 
         @app.exception_handler(unreachable)
         async def down(request: Request, error: Exception) -> JSONResponse:
             if isinstance(error, ProgrammingError | IntegrityError | DataError):
-                return await unexpected(request, error)
-            log.warning("store_unreachable", route=request.url.path, exc_info=error)
+                return _unexpected(request, error)
+            log.warning("store_unreachable", route=_template(request), error=type(error).__name__)
             return _answer(request, problems.unavailable("the store does not answer now"))
