@@ -6,7 +6,13 @@ import traceback
 from typing import Any, TextIO
 
 import structlog
+import structlog.tracebacks
 from structlog.typing import ExcInfo
+
+# Without local variables, which hold what must not be logged.
+_TRACEBACKS = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+)
 
 
 def configure(level: str, log_format: str) -> None:

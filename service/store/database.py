@@ -17,6 +17,8 @@ UNAVAILABLE: tuple[type[Exception], ...] = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
+    # What asyncpg raises when the server hung up while nothing was asked of it.
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
@@ -39,6 +41,8 @@ class Database:
             max_overflow=0,
             pool_timeout=5,
             pool_pre_ping=True,
+            # What is asked about customers must not reach the log by way of an error.
+            hide_parameters=True,
             connect_args={
                 "command_timeout": COMMAND_TIMEOUT,
                 "timeout": CONNECT_TIMEOUT,

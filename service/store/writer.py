@@ -8,7 +8,7 @@ is left for the next batch; later work for the same customer waits behind it, in
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -21,16 +21,32 @@ from service.core.deciding import Decision, Input, Membership, State, Undecidabl
 from service.core.merging import count_traits
 from service.core.parsing import Invalid, Problem
 from service.store import states
-from service.store.database import UNAVAILABLE, Database
+from service.store.database import CANT_READ, UNAVAILABLE, Database
 
 log = structlog.get_logger()
 
 TRIES_TOGETHER = 5
 TRIES_ALONE = 3
-LOCK_TIMEOUT = "1s"
+# Longer than PostgreSQL takes to find a deadlock, which is tried again.
+LOCK_TIMEOUT = "2s"
+LOCK_TIMEOUT_ALONE = "1s"
+WAIT_FOR_TURN = 3.0  # s
 DEADLOCK_TRIES = 5
 
 RETRY = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+
+# What PostgreSQL, or the way to it, refuses for the data's sake, whoever sends it and whenever.
+# The client's own refusals to encode are ValueErrors.
+BAD_DATA: tuple[type[Exception], ...] = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,
+    asyncpg.PLPGSQLError,
+    ValueError,
+)
+
+# Connections, at most, that wait for rows which others keep holding.
+WAITERS = 4
 
 
 class Overloaded(RuntimeError):
@@ -106,6 +122,14 @@ class _NewerCatalog(Exception):
         self.revision = revision
 
 
+class _BeingInserted(Exception):
+    """Somebody inserts one of these customers and takes their time over it."""
+
+    def __init__(self, customer_ids: Collection[str]) -> None:
+        super().__init__(len(customer_ids))
+        self.customer_ids = customer_ids
+
+
 class Writer:
     """Decides and stores recorded work, one transaction a batch."""
 
@@ -140,6 +164,7 @@ class Writer:
         self._connection: Any = None
         self._task: asyncio.Task[None] | None = None
         self._alone: set[asyncio.Task[None]] = set()
+        self._waiters = asyncio.Semaphore(WAITERS)
         self._stopping = False
 
     @property
@@ -249,23 +274,28 @@ class Writer:
             part = pending.pop()
             try:
                 outcome = await self._attempt(part)
+            except BAD_DATA as error:
+                if len(part) > 1:
+                    middle = len(part) // 2
+                    pending += [part[middle:], part[:middle]]
+                    continue
+                outcome = _failed(part, error)
+            except _BeingInserted as others:
+                outcome = Outcome(held=[w for w in part if w.customer_id in others.customer_ids])
+                for work in outcome.held:
+                    work.tries = TRIES_TOGETHER
+                rest = [w for w in part if w.customer_id not in others.customer_ids]
+                if rest:
+                    pending.append(rest)
             except asyncio.CancelledError:
                 self._answer(_all_failed(part, StoreUnavailable("the service is shutting down")))
                 raise
-            except UNAVAILABLE as error:
+            except Exception as error:
                 await self._drop_connection()
-                self._answer(_all_failed(part, StoreUnavailable(_reason(error))))
-            except (asyncpg.PostgresError, ValueError) as error:
-                if len(part) == 1:
-                    log.warning("not_stored", error=type(error).__name__)
-                    self._answer(_all_failed(part, NotStored(_reason(error))))
-                else:
-                    middle = len(part) // 2
-                    pending += [part[middle:], part[:middle]]
-            else:
-                self._answer(outcome)
-                if outcome.held and not outcome.decided and not outcome.failed:
-                    await asyncio.sleep(0.002 * max(work.tries for work in outcome.held))
+                outcome = _failed(part, error)
+            self._answer(outcome)
+            if outcome.held and not outcome.decided and not outcome.failed:
+                await asyncio.sleep(0.002 * max(work.tries for work in outcome.held))
 
     async def _attempt(self, batch: list[Work]) -> Outcome:
         """Store a batch in one transaction, again while the catalog is newer or after a
@@ -283,31 +313,41 @@ class Writer:
     async def _settle_alone(self, work: Work) -> None:
         """Store work whose row others keep holding, on a connection of its own, patiently."""
         try:
+            async with asyncio.timeout(WAIT_FOR_TURN):
+                await self._waiters.acquire()
+        except TimeoutError:
+            self._answer(_all_failed([work], _held()))
+            return
+        try:
             outcome = await self._attempt_alone(work)
-        except UNAVAILABLE as error:
-            outcome = _all_failed([work], StoreUnavailable(_reason(error)))
-        except (asyncpg.PostgresError, ValueError) as error:
-            outcome = _all_failed([work], NotStored(_reason(error)))
+        except Exception as error:
+            outcome = _failed([work], error)
+        finally:
+            self._waiters.release()
         self._answer(outcome)
 
     async def _attempt_alone(self, work: Work) -> Outcome:
-        connection = await self._database.connect()
+        connection = await self._connect(LOCK_TIMEOUT_ALONE)
         try:
-            await connection.execute(f"set lock_timeout = '{LOCK_TIMEOUT}'")
             for _ in range(TRIES_ALONE):
                 try:
                     return await self._transact(connection, [work], wait=True)
                 except _NewerCatalog as newer:
                     await self._catch_up(newer.revision)
-                except (*RETRY, asyncpg.LockNotAvailableError):
+                except (*RETRY, asyncpg.LockNotAvailableError, _BeingInserted):
                     continue
         finally:
             await connection.close(timeout=2)
-        return _all_failed([work], Overloaded("the customer's record is held by another process"))
+        return _all_failed([work], _held())
+
+    async def _connect(self, lock_timeout: str) -> Any:
+        connection = await self._database.connect()
+        await connection.execute(f"set lock_timeout = '{lock_timeout}'")
+        return connection
 
     async def _connected(self) -> Any:
         if self._connection is None or self._connection.is_closed():
-            self._connection = await self._database.connect()
+            self._connection = await self._connect(LOCK_TIMEOUT)
         return self._connection
 
     async def _drop_connection(self) -> None:
@@ -323,8 +363,6 @@ class Writer:
         await connection.execute("begin")
         try:
             outcome = await self._decide_and_write(connection, served, batch, wait=wait)
-        except UNAVAILABLE:
-            raise  # the connection is dropped, and its transaction with it
         except BaseException:
             with suppress(*UNAVAILABLE):
                 await connection.execute("rollback")
@@ -345,7 +383,10 @@ class Writer:
             if work.given is not None and work.customer_id not in found
         }
         if missing:
-            new, head = await states.insert(connection, missing)
+            try:
+                new, head = await states.insert(connection, missing)
+            except asyncpg.LockNotAvailableError as error:
+                raise _BeingInserted(missing) from error
             self._check(served, head, new)
         if served.has_lists:
             for customer_id, keys in (await states.read_lists(connection, ids)).items():
@@ -441,6 +482,20 @@ def _future() -> asyncio.Future[Decision | None]:
 
 def _all_failed(batch: Sequence[Work], error: Exception) -> Outcome:
     return Outcome(failed=[(work, error) for work in batch])
+
+
+def _failed(batch: Sequence[Work], error: Exception) -> Outcome:
+    """Work that failed by an error: for its data's sake, or because the store can't be used."""
+    if isinstance(error, BAD_DATA):
+        log.warning("not_stored", error=type(error).__name__)
+        return _all_failed(batch, NotStored(_reason(error)))
+    known = isinstance(error, (*CANT_READ, asyncpg.PostgresError))
+    log.error("not_stored", error=type(error).__name__, exc_info=None if known else error)
+    return _all_failed(batch, StoreUnavailable(_reason(error)))
+
+
+def _held() -> Overloaded:
+    return Overloaded("the customer's record is held by another process")
 
 
 def _reason(error: BaseException) -> str:
