@@ -37,6 +37,10 @@ $(VENV)/.bench: requirements/bench.lock | $(VENV)/.run
 run: $(VENV)/.run ## Start the service with the demo on http://127.0.0.1:8000
 	@exec $(BIN)/segserve run
 
+.PHONY: demo-remove
+demo-remove: $(VENV)/.run ## Take the demo out again
+	$(BIN)/segserve demo remove
+
 .PHONY: test
 test: $(VENV)/.dev ## Run every test (needs nothing but this checkout)
 	$(BIN)/python -m pytest -n auto $(ARGS)
@@ -62,7 +66,7 @@ openapi: $(VENV)/.run ## Write openapi.yaml from the code
 	$(BIN)/segserve openapi > openapi.yaml
 
 .PHONY: lock
-lock: $(VENV)/.dev ## Pin every dependency again (needs uv: $(BIN)/pip install uv)
+lock: $(VENV)/.dev ## Pin every dependency again (needs uv in the environment)
 	$(BIN)/uv pip compile pyproject.toml requirements/build.in --extra demo --universal --generate-hashes --no-header --quiet -o requirements/run.lock
 	$(BIN)/uv pip compile pyproject.toml requirements/build.in --extra demo --extra dev --universal --generate-hashes --no-header --quiet -c requirements/run.lock -o requirements/dev.lock
 	$(BIN)/uv pip compile pyproject.toml requirements/build.in --extra demo --extra bench --universal --generate-hashes --no-header --quiet -c requirements/dev.lock -o requirements/bench.lock

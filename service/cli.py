@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -126,12 +126,11 @@ def _serve(config: Settings, *, demo: bool) -> None:
     from service import logs
 
     logs.configure(config.log_level, config.log_format)
-    try:
-        with database(config) as url:
-            sample = asyncio.run(_prepare_demo(config, url, load=demo))
-            _run_server(config, url, sample)
-    except KeyboardInterrupt:
-        console.print("Stopped.")
+    # Ctrl-C while something is prepared; once it serves, the server takes it and returns.
+    with suppress(KeyboardInterrupt), database(config) as url:
+        sample = asyncio.run(_prepare_demo(config, url, load=demo))
+        _run_server(config, url, sample)
+    console.print("Stopped.")
 
 
 def _run_server(config: Settings, url: str, sample: str | None) -> None:
@@ -245,7 +244,8 @@ async def _load_demo(config: Settings, url: str) -> dict[str, Any]:
             await demo.finish(facts)
     console.print(
         f"The demo is loaded: {len(customers):,} real households of a grocery, with dates moved "
-        f"{weeks} weeks so that they end this week. `segserve demo remove` takes it out again."
+        f"{weeks} weeks so that they end this week. Take it out again with `make demo-remove` in "
+        "a checkout, elsewhere with `segserve demo remove`."
     )
     return {"state": "loaded", **facts}
 
