@@ -257,7 +257,7 @@ def _only_numbers(values: list[Any]) -> Numbers | None:
     valid = ~np.isnan(floats)
     if np.count_nonzero(valid) != len(values) - values.count(None):
         return None
-    if np.any(np.abs(floats[valid]) > EXACT) and any(
+    if np.any(np.abs(floats[valid]) >= EXACT) and any(
         type(value) is int and abs(value) > EXACT for value in values
     ):
         return None

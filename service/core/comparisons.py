@@ -55,7 +55,7 @@ def _equals(kind: TraitType, value: Any, operand: Any, case_sensitive: bool) -> 
         case TraitType.INSTANT | TraitType.DATE:
             return bool(operand.start <= value < operand.end)
         case TraitType.LIST | TraitType.OBJECT:
-            return bool(freeze(value) == operand)
+            return bool(freeze(value, case_sensitive) == operand)
         case _:
             return bool(value == operand)
 
@@ -95,7 +95,7 @@ def comparable(kind: TraitType, value: Any, case_sensitive: bool) -> Any:
         case TraitType.INSTANT | TraitType.DATE:
             return _span(value)
         case TraitType.LIST | TraitType.OBJECT:
-            return freeze(value)
+            return freeze(value, case_sensitive)
         case _:
             return value
 

@@ -50,7 +50,8 @@ def field_english(field: Field) -> str:
 def rule_english(rule: Rule) -> str:
     """One rule as a clause: `age is at least 18`."""
     if rule.field.source is Source.SEGMENT:
-        wanted = bool(rule.value) == (rule.operator.name == "=")
+        ((_, member),) = rule.operand
+        wanted = member == (rule.operator.negates is None)
         return f"is {'' if wanted else 'not '}in segment {rule.field.path[0]}"
     words = rule.operator.english
     if rule.other is None and rule.kind in TIMES:

@@ -23,7 +23,8 @@ LAST = 253_402_300_800 * SECOND - 1  # 9999-12-31T23:59:59.999999Z
 
 # RFC 3339 section 5.6, with a time zone that may be left out (a naive instant is UTC).
 _DATE_TIME = re.compile(
-    r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9})\d*)?([Zz]|[+-]\d{2}:\d{2})?",
+    r"(\d{4}-\d{2}-\d{2})[Tt ]((?:[01]\d|2[0-3]):\d{2}:\d{2})(?:\.(\d{1,9})\d*)?"
+    r"([Zz]|[+-]\d{2}:\d{2})?",
     re.ASCII,
 )
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)

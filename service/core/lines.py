@@ -115,7 +115,7 @@ class Cells:
         found = codes.astype(np.intp)
         for _ in range(self.most):
             # Thresholds below the code are passed; is the next one?
-            found += keys >= self.thresholds.take(found - 1)
+            found += keys >= self.thresholds.take(found - 1, mode="clip")
         # The largest integer there is equals the sentinel behind the last threshold.
         return np.minimum(found, self.count + 1)
 

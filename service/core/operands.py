@@ -8,7 +8,14 @@ from typing import Any, Final
 import re2
 
 from service.core import instants
-from service.core.comparisons import TIMES, comparable, item_tokens, normal
+from service.core.comparisons import (
+    TIMES,
+    at_most,
+    comparable,
+    item_tokens,
+    normal,
+    start,
+)
 from service.core.conditions import Rule
 from service.core.geography import circle
 from service.core.instants import Span
@@ -27,6 +34,7 @@ from service.core.traits import (
 )
 
 PATTERN_LIMIT = 1_000
+FARTHEST_KM = 1_000_000  # beyond any two points on earth
 PATTERN_MEMORY = 1 << 20  # bytes of a compiled pattern's program and its state cache
 
 
@@ -167,7 +175,7 @@ def _between(rule: Rule, zone: tzinfo) -> Resolved:
     if rule.field.type is None and _order_kind(rule, values[1], 1) is not kind:
         raise BadOperand("both ends must be of one type", 1, code="type")
     high = _ordered(kind, rule, values[1], zone, 1)
-    if low > high:
+    if not at_most(start(low), high):
         raise BadOperand("the lowest value comes first: nothing lies between these", code="empty")
     return kind, (low, high)
 
@@ -192,6 +200,8 @@ def compile_pattern(text: str, case_sensitive: bool) -> Any:
     except re2.error as fault:
         reason = fault.args[0].decode() if isinstance(fault.args[0], bytes) else str(fault)
         raise BadOperand(f"not a pattern of RE2: {reason}", code="bad_pattern") from fault
+    except UnicodeEncodeError as fault:
+        raise BadOperand("a pattern holds no lone surrogates", code="bad_pattern") from fault
 
 
 def _pattern(rule: Rule, zone: tzinfo) -> Resolved:
@@ -238,8 +248,8 @@ def _distance(rule: Rule, zone: tzinfo) -> Resolved:
     if centre is None:
         raise BadOperand("lat lies between -90 and 90, lon between -180 and 180", code="type")
     km = value.get("km")
-    if not is_number(km) or km <= 0:
-        raise BadOperand("km must be a positive number", "km", code="type")
+    if not is_number(km) or not 0 < km <= FARTHEST_KM:
+        raise BadOperand(f"km is a number above 0, at most {FARTHEST_KM:,}", "km", code="type")
     return TraitType.POINT, circle(centre, float(km))
 
 

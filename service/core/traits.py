@@ -74,20 +74,23 @@ def compose(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
-def freeze(value: Any) -> Any:
+def freeze(value: Any, case_sensitive: bool = False) -> Any:
     """A hashable form of a JSON value under which equal values are equal.
 
     Strings are folded, numbers compare by value, booleans are no numbers.
     """
     kind = type(value)
     if kind is str:
-        return fold(value)
+        return compose(value) if case_sensitive else fold(value)
     if kind is bool:
         return ("boolean", value)
     if kind is list:
-        return ("list", tuple(freeze(item) for item in value))
+        return ("list", tuple(freeze(item, case_sensitive) for item in value))
     if isinstance(value, dict):
-        return ("object", frozenset((key, freeze(item)) for key, item in value.items()))
+        return (
+            "object",
+            frozenset((key, freeze(item, case_sensitive)) for key, item in value.items()),
+        )
     return value
 
 
