@@ -4,32 +4,35 @@ Servers run on one core, the driver on the other; contenders take turns in each 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
+from benchmarks import prepared
 from benchmarks.load import Load, drive, encode
 from benchmarks.measuring import DRIVER_CORE, pinned
 from benchmarks.report import Report
 from benchmarks.servers import Server, empty_endpoint, free_port, serving
-from benchmarks.workload import make_profiles
 
 PART = "http"
 CUSTOMERS = 5_000
+SEGMENTS = 1_000
+EMPTY, SERVICE = "empty FastAPI endpoint", "segserve"
 ROUNDS = 9
 SECONDS = 2.0
 
 
-def unnamed(count: int = CUSTOMERS) -> list[bytes]:
+def unnamed(profiles: Sequence[dict[str, Any]]) -> list[bytes]:
     """Requests about customers without a name, a full profile each."""
-    bodies = ({"traits": profile} for profile in make_profiles(count))
-    return [encode("/assign", json.dumps(body).encode()) for body in bodies]
+    return [encode("/assign", json.dumps({"traits": profile}).encode()) for profile in profiles]
 
 
 def recorded(count: int = CUSTOMERS, rounds: int = 8) -> list[bytes]:
-    """Requests about one customer after another, each time with one trait changed."""
+    """Requests about one stored customer after another, each time with one trait changed."""
     bodies = (
-        {"customer_id": f"bench-{customer}", "traits": {"points": changed * 500 + customer}}
+        {"customer_id": f"bench-{customer}", "traits": {"points": changed * 500 + customer % 500}}
         for changed in range(rounds)
         for customer in range(count)
     )
@@ -81,12 +84,36 @@ def show(loads: Mapping[str, list[Load]], title: str, base: str, report: Report)
 
 
 def run(report: Report) -> None:
-    port = free_port()
-    with serving(empty_endpoint(port), port) as empty:
-        for connections in (16, 64):
-            contenders = {
-                "empty FastAPI endpoint, full profiles": Contender(empty, unnamed()),
-                "empty FastAPI endpoint, one trait": Contender(empty, recorded()),
-            }
-            loads = compare(contenders, connections, report)
-            show(loads, f"{connections} connections", next(iter(contenders)), report)
+    with prepared.workspace(SEGMENTS, CUSTOMERS) as space, both(space) as (empty, service):
+        full, one = unnamed(space.profiles), recorded()
+        loads = compare(
+            {EMPTY: Contender(empty, full), SERVICE: Contender(service, full)}, 16, report
+        )
+        show(loads, "unnamed /assign, 16 connections", EMPTY, report)
+        report.at_least(
+            "unnamed /assign: rate to the empty endpoint", ratio(loads, SERVICE, EMPTY), 1.3
+        )
+        p99 = median(a.p99 / b.p99 for a, b in zip(loads[SERVICE], loads[EMPTY], strict=True))
+        report.at_most("unnamed /assign: p99 to the empty endpoint's", p99, 1.0, "×")
+        for connections, wanted in ((16, 0.5), (64, 1.0)):
+            loads = compare(
+                {EMPTY: Contender(empty, one), SERVICE: Contender(service, one)},
+                connections,
+                report,
+            )
+            title = f"recorded /assign, {connections} connections"
+            show(loads, title, EMPTY, report)
+            report.at_least(
+                f"{title}: rate to the empty endpoint", ratio(loads, SERVICE, EMPTY), wanted
+            )
+
+
+@contextmanager
+def both(space: prepared.Workspace) -> Iterator[tuple[Server, Server]]:
+    """The empty endpoint and the service, on the same core."""
+    empty_port, port = free_port(), free_port()
+    with (
+        serving(empty_endpoint(empty_port), empty_port) as empty,
+        serving(prepared.command(), port, environment=space.environment(port)) as service,
+    ):
+        yield empty, service

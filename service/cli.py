@@ -1,6 +1,7 @@
 """The command `segserve`."""
 
 import asyncio
+import gc
 import json
 import sys
 from collections.abc import Iterator
@@ -142,6 +143,10 @@ def _run_server(config: Settings, url: str, sample: str | None) -> None:
     class Server(uvicorn.Server):
         async def startup(self, sockets: Any = None) -> None:
             await super().startup(sockets)
+            # What is loaded by now stays: the collector need not look at it again and again.
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(20_000, 20, 20)
             if self.started:
                 _announce(config, sample)
 

@@ -1,5 +1,6 @@
 """The answer of an assignment as JSON, put together from pieces made once a catalog."""
 
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -108,21 +109,35 @@ class AnswerEncoder:
         keys = answer.served.catalog.keys
         if only is not None:
             positions = [position for position in positions if keys[position] in only]
-        ends = answer.horizon.by_position
-        now = format_instant(answer.now).encode()
-        memberships = {} if answer.decision is None else answer.decision.state.memberships
-        encoded = []
-        for position in positions:
-            known = memberships.get(keys[position])
-            since = now if known is None else format_instant(known.since).encode()
-            end = _instant(ends.get(position)) if ends else b"null"
-            text = pieces.segments[position] + since + b'","valid_until":' + end
-            if "treatment" in include:
-                text += b',"treatment":' + pieces.treatments[position]
-            encoded.append(text + b"}")
+        starts, ends = pieces.segments, answer.horizon.by_position
+        if answer.decision is None:
+            since = format_instant(answer.now).encode()
+            rest = since + b'","valid_until":null}'
+            encoded = [starts[position] + rest for position in positions]
+        else:
+            held = answer.decision.state.memberships
+            encoded = [
+                starts[position] + _since(held[keys[position]].since) + b'","valid_until":null}'
+                for position in positions
+            ]
+        if ends:
+            for index, position in enumerate(positions):
+                if position in ends:
+                    encoded[index] = encoded[index][:-5] + _instant(ends[position]) + b"}"
+        if "treatment" in include:
+            encoded = [
+                text[:-1] + b',"treatment":' + pieces.treatments[position] + b"}"
+                for text, position in zip(encoded, positions, strict=True)
+            ]
         return encoded
 
 
+@lru_cache(maxsize=4_096)
+def _since(instant: int) -> bytes:
+    return format_instant(instant).encode()
+
+
+@lru_cache(maxsize=16_384)
 def _instant(instant: int | None) -> bytes:
     return b"null" if instant is None else b'"' + format_instant(instant).encode() + b'"'
 

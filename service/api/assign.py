@@ -29,6 +29,7 @@ Observe = Callable[[str, int, float], None]
 
 BATCH_LIMIT = 1_000
 INCLUDES = frozenset({"traits", "treatment"})
+NAMES_REMEMBERED = 10_000
 LATER = ("events", "identities", "at")
 
 CustomerId = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
@@ -67,6 +68,7 @@ class AssignRoutes:
         self._many = msgspec.json.Decoder(BatchRequest)
         # Names that passed once pass always; people use few.
         self._names: set[str] = set()
+        self._inner_names: set[str] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
@@ -129,14 +131,42 @@ class AssignRoutes:
 
     def _check_traits(self, traits: Mapping[str, Any]) -> None:
         names = self._names
-        if all(map(names.__contains__, traits)) and all(map(_plain, traits.values())):
+        for name, value in traits.items():
+            kind = type(value)
+            if (kind is str and "\0" in value) or name not in names:
+                break
+            if (kind is list or kind is dict) and not self._flat(value):
+                break
+        else:
             return
         check_tree(traits, "/traits", 1, self._settings.json_depth)
         faults = check_names(traits)
         if faults:
             raise invalid(faults)
-        if len(names) < 10_000:
+        if len(names) < NAMES_REMEMBERED:
             names.update(traits)
+            for value in traits.values():
+                if type(value) is dict:
+                    self._inner_names.update(value)
+
+    def _flat(self, value: list[Any] | dict[str, Any]) -> bool:
+        """Whether a list or an object holds scalars only, none of them suspicious."""
+        names = self._inner_names
+        for name in value:
+            # A list's items, or an object's names, which must have passed before.
+            if type(value) is dict:
+                if name not in names:
+                    return False
+                item = value[name]
+            else:
+                item = name
+            kind = type(item)
+            if kind is str:
+                if "\0" in item:
+                    return False
+            elif kind is list or kind is dict:
+                return False
+        return True
 
     async def _batch(self, request: BatchRequest) -> tuple[int, bytes]:
         if len(request.customers) > BATCH_LIMIT:
@@ -155,12 +185,6 @@ class AssignRoutes:
         except HttpProblem as problem:
             where = f"/assign/batch#/customers/{index}"
             return problem.status, b'{"error":' + problems.encoded(problem, where) + b"}"
-
-
-def _plain(value: Any) -> bool:
-    """Whether a value needs no closer look: a scalar without U+0000."""
-    kind = type(value)
-    return "\0" not in value if kind is str else kind is not dict and kind is not list
 
 
 class ClientGone(Exception):
