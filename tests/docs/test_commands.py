@@ -1,0 +1,226 @@
+"""Every command of the README and the pages is run against a running service.
+
+A fenced `sh` block is run as it stands; a `json` block after it is what it answers, a `text`
+block lines of it. "..." stands for anything: within a text for a part of it, as the last item of
+a list or as a member of an object for all the others. Blocks after `<!-- not run: why -->` are
+left out, and listed here.
+"""
+
+import fnmatch
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.postgres import Databases
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+WRITTEN = "http://127.0.0.1:8000"
+ANYTHING = "..."
+STARTING = 180.0  # s, the demo included
+COMMAND = 120.0  # s
+
+# What can't be run here, by the first line of each block.
+NOT_RUN = {
+    "README.md": ["make run", "make test"],
+    "development.md": ["make test", "make lock"],
+    "operate.md": [
+        "make demo-remove",
+        "tar -czf segserve-backup.tar.gz .segserve",
+        "DATABASE_URL=postgresql://segserve:secret@db.example.com/segserve make run",
+    ],
+}
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page."""
+
+    line: int
+    language: str
+    text: str
+    not_run: bool
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service, and the environment in which a reader would ask it."""
+
+    base: str
+    folder: Path
+    env: dict[str, str]
+
+    def run(self, script: str) -> subprocess.CompletedProcess[str]:
+        """Run a block of commands as a reader would, and stop at the first that fails."""
+        return subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script.replace(WRITTEN, self.base)],
+            cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL, capture_output=True,
+            text=True, timeout=COMMAND, check=False,
+        )  # fmt: skip
+
+
+def blocks(page: Path) -> Iterator[Block]:
+    """The fenced blocks of a page, in order."""
+    pattern = re.compile(
+        r"^(?P<mark><!-- not run: [^\n]+ -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$",
+        re.MULTILINE | re.DOTALL,
+    )
+    text = page.read_text(encoding="utf-8")
+    for match in pattern.finditer(text):
+        line = text.count("\n", 0, match.start("language")) + 1
+        yield Block(line, match["language"], match["text"], match["mark"] is not None)
+
+
+def fits(shown: Any, actual: Any) -> bool:
+    """Whether an answer is what a page shows of it."""
+    if isinstance(shown, str):
+        if shown == ANYTHING:
+            return True
+        if ANYTHING in shown and isinstance(actual, str):
+            return fnmatch.fnmatchcase(actual, _pattern(shown))
+    if isinstance(shown, dict) and isinstance(actual, dict):
+        named = {name: value for name, value in shown.items() if name != ANYTHING}
+        if ANYTHING not in shown and named.keys() != actual.keys():
+            return False
+        return all(name in actual and fits(value, actual[name]) for name, value in named.items())
+    if isinstance(shown, list) and isinstance(actual, list):
+        if not shown or shown[-1] != ANYTHING:
+            return len(shown) == len(actual) and all(map(fits, shown, actual))
+        rest = iter(actual)
+        return all(any(fits(item, other) for other in rest) for item in shown[:-1])
+    return type(shown) is type(actual) and bool(shown == actual)
+
+
+def _pattern(shown: str) -> str:
+    literal = re.sub(r"([*?\[])", r"[\1]", shown)
+    return literal.replace(ANYTHING, "*")
+
+
+@pytest.fixture(scope="module")
+def service(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The command `segserve run` on a database of its own, with the demo."""
+    folder = tmp_path_factory.mktemp("reader")
+    for name in ("openapi.yaml", "Makefile"):
+        (folder / name).symlink_to(ROOT / name)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with databases.database() as url:
+        env = {
+            **{name: value for name, value in os.environ.items() if "SEGSERVE_" not in name},
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "DATABASE_URL": url,
+            "SEGSERVE_DATA_DIR": str(folder / "data"),
+            "SEGSERVE_PORT": str(port),
+            "no_proxy": "127.0.0.1",
+        }
+        log = (folder / "service.log").open("wb")
+        process = subprocess.Popen(
+            [Path(sys.executable).with_name("segserve"), "run"], cwd=ROOT, env=env,
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+        )  # fmt: skip
+        started = Service(f"http://127.0.0.1:{port}", folder, env)
+        try:
+            _wait_until_ready(started, process)
+            yield started
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(60)
+            log.close()
+
+
+def _wait_until_ready(service: Service, process: "subprocess.Popen[bytes]") -> None:
+    until = time.monotonic() + STARTING
+    while process.poll() is None and time.monotonic() < until:
+        try:
+            with urllib.request.urlopen(f"{service.base}/readyz", timeout=5):  # noqa: S310
+                return
+        except OSError:
+            time.sleep(0.1)
+    raise RuntimeError((service.folder / "service.log").read_text())
+
+
+def test_what_is_not_run_is_listed() -> None:
+    found = {
+        page.name: [block.text.splitlines()[0] for block in blocks(page) if block.not_run]
+        for page in PAGES
+    }
+    assert {name: lines for name, lines in found.items() if lines} == NOT_RUN
+
+
+def test_blocks_have_a_language() -> None:
+    known = {"sh", "json", "text", "yaml", "python", "ini"}
+    for page in PAGES:
+        wrong = [block.line for block in blocks(page) if block.language not in known]
+        assert wrong == [], page.name
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the pages ask with curl")
+def test_commands_answer_as_the_pages_say(service: Service, subtests: pytest.Subtests) -> None:
+    for page in PAGES:
+        with subtests.test(page=page.name):
+            _follow(page, service)
+
+
+def _follow(page: Path, service: Service) -> None:
+    """Do what a page says, from top to bottom."""
+    output: str | None = None
+    asked = 0
+    for block in blocks(page):
+        place = f"{page.name}:{block.line}"
+        if block.language == "sh":
+            output = None
+            if block.not_run:
+                continue
+            run = service.run(block.text)
+            assert run.returncode == 0, f"{place}\n{run.stderr}\n{run.stdout}"
+            output = run.stdout
+            asked += 1
+        elif output is not None and block.language == "json":
+            answer = json.loads(output)
+            shown = json.loads(block.text)
+            assert fits(shown, answer), f"{place}\n{json.dumps(answer, indent=2)}"
+            output = None
+        elif output is not None and block.language == "text":
+            lines = output.splitlines()
+            for line in block.text.splitlines():
+                found = any(fnmatch.fnmatchcase(other, _pattern(line)) for other in lines)
+                assert line == ANYTHING or found, f"{place}: {line}\n{output}"
+            output = None
+    assert asked or page.name not in {"README.md", "assign.md", "define-segments.md"}
+
+
+@pytest.mark.parametrize(
+    ("shown", "actual", "fit"),
+    [
+        ("...", {"a": 1}, True),
+        ("2026-...Z", "2026-11-20T10:00:00Z", True),
+        ("2026-...Z", "2025-11-20T10:00:00Z", False),
+        ("a*...", "a*b", True),
+        ("a*...", "abb", False),
+        (1, 1, True),
+        (1, True, False),
+        ({"a": 1}, {"a": 1, "b": 2}, False),
+        ({"a": 1, "...": "..."}, {"a": 1, "b": 2}, True),
+        ({"c": 1, "...": "..."}, {"a": 1, "b": 2}, False),
+        ([1, 3, "..."], [1, 2, 3], True),
+        ([3, 1, "..."], [1, 2, 3], False),
+        ([1, 2], [1, 2, 3], False),
+        (["..."], [], True),
+    ],
+)
+def test_what_fits(shown: Any, actual: Any, fit: bool) -> None:
+    assert fits(shown, actual) is fit
