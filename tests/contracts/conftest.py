@@ -44,7 +44,7 @@ class Service:
 @pytest.fixture(scope="module")
 def service(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A running service without customers and segments."""
-    settings = Settings(data_dir=tmp_path_factory.mktemp("data"), _env_file=None)
+    settings = Settings(data_dir=tmp_path_factory.mktemp("data"))
     with databases.database() as url, Service(Process(settings, url)) as running:
         yield running
 

@@ -99,6 +99,10 @@ def test_the_document_is_valid_openapi_3_1(document: dict[str, Any]) -> None:
     OpenAPIV31SpecValidator(document).validate()
 
 
+def test_a_running_service_shows_the_document(document: dict[str, Any], service: Service) -> None:
+    assert service.ask("get", "/openapi.json").json() == document
+
+
 def test_every_route_is_documented(document: dict[str, Any], service: Service) -> None:
     served = {
         (method.lower(), context.path)

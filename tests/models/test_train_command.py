@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,3 +41,14 @@ def test_progress_is_told_step_by_step(tmp_path: Path) -> None:
     heard: list[tuple[int, int, str]] = []
     train(households(100), "tiers", "1", tmp_path, lambda *step: heard.append(step))
     assert [step[:2] for step in heard] == [(0, 3), (1, 3), (2, 3), (3, 3)]
+
+
+def test_a_refusal_is_one_sentence_without_a_trace(tmp_path: Path) -> None:
+    file = tmp_path / "customers.ndjson"
+    file.write_text('{"id": 7}\n')
+    command = [sys.executable, "-m", "models", str(file), "tiers", "1", str(tmp_path / "bundles")]
+    child = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert child.returncode == 1
+    assert child.stderr.startswith("customers.ndjson, line 1: ")
+    assert len(child.stderr.splitlines()) == 1
+    assert child.stdout == ""
