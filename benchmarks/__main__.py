@@ -9,6 +9,7 @@ from benchmarks.report import Report, machine
 PARTS = {
     "engine": "one profile and a block of profiles, against the engines on PyPI",
     "http": "requests a second beside an empty FastAPI endpoint",
+    "start": "from the command to ready, and what a worker weighs",
 }
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 

@@ -38,6 +38,8 @@ class Segment:
 
     definition: Definition
     condition: Condition | None
+    # Keys of the segments that the condition refers to.
+    references: frozenset[str] = frozenset()
 
     @property
     def key(self) -> str:
@@ -101,7 +103,7 @@ def compile_catalog(
         except Invalid as fault:
             refused[definition.key] = Refusal(definition.key, tuple(fault.problems))
         else:
-            segments[definition.key] = Segment(definition, condition)
+            segments[definition.key] = segment_of(definition, condition)
     _refuse_shared_priorities(segments, refused)
     _refuse_dangling(segments, refused)
     levels = _levels_or_refuse(segments, refused)
@@ -122,6 +124,12 @@ def compile_catalog(
         customer_facts=frozenset(f.name for f in fields if f.source is Source.CUSTOMER),
         keys=matcher.keys,
     )
+
+
+def segment_of(definition: Definition, condition: Condition | None) -> Segment:
+    """A definition with its parsed condition, None for a list."""
+    references = frozenset[str]() if condition is None else references_of(condition)
+    return Segment(definition, condition, references)
 
 
 def _condition(
@@ -172,10 +180,9 @@ def _refuse_dangling(segments: dict[str, Segment], refused: dict[str, Refusal]) 
     """Refuse segments that refer to what is not served, until nothing is left that does."""
     while True:
         dangling = [
-            (key, sorted(references_of(segment.condition) - segments.keys()))
+            (key, sorted(segment.references - segments.keys()))
             for key, segment in segments.items()
-            if segment.condition is not None
-            and not references_of(segment.condition) <= segments.keys()
+            if segment.references and not segment.references <= segments.keys()
         ]
         if not dangling:
             return
@@ -253,7 +260,7 @@ def _needs(
     """The segments with conditions that must be known before this one, each with the reference
     that asks for it."""
     needs: dict[str, str] = {}
-    for key in sorted(references_of(segment.condition)) if segment.condition else ():
+    for key in sorted(segment.references):
         scheme = segments[key].definition.scheme
         # The segment itself first, so that a circle is told by the shortest path.
         for other in (key, *(schemes[scheme] if scheme is not None else ())):
@@ -288,14 +295,6 @@ def _chain(
     return path
 
 
-def _references(condition: Condition | None) -> list[str]:
-    return [] if condition is None else sorted(references_of(condition))
-
-
 def users_of(key: str, segments: Iterable[Segment]) -> list[str]:
     """Keys of the segments whose conditions refer to `key`, sorted."""
-    return sorted(
-        segment.key
-        for segment in segments
-        if segment.condition is not None and key in references_of(segment.condition)
-    )
+    return sorted(segment.key for segment in segments if key in segment.references)

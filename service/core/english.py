@@ -6,7 +6,6 @@ from service.core.comparisons import TIMES
 from service.core.conditions import Condition, Field, Group, Rule, Source
 from service.core.instants import Duration
 from service.core.operators import Operand
-from service.core.traits import TraitType
 
 _TIME_WORDS = {
     "=": "is on",
@@ -72,9 +71,10 @@ def _operand(rule: Rule) -> str:
         case Operand.NONE:
             return ""
         case Operand.LIST:
-            return _or([_value(value, rule.kind) for value in rule.value])
+            word = "and" if rule.operator.every else "or"
+            return _listed([_value(value) for value in rule.value], word)
         case Operand.PAIR:
-            return f"{_value(rule.value[0], rule.kind)} and {_value(rule.value[1], rule.kind)}"
+            return f"{_value(rule.value[0])} and {_value(rule.value[1])}"
         case Operand.DURATION:
             duration = rule.operand
             return duration.english if isinstance(duration, Duration) else str(rule.value)
@@ -85,16 +85,18 @@ def _operand(rule: Rule) -> str:
             value = rule.value
             return f"{value['km']:g} km of {value['lat']:g}, {value['lon']:g}"
         case _:
-            return _value(rule.value, rule.kind)
+            return _value(rule.value)
 
 
-def _or(words: list[str]) -> str:
+def _listed(words: list[str], word: str) -> str:
     if len(words) > 8:
         words = [*words[:7], f"{len(words) - 7} more"]
-    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " or " + words[-1]
+    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + f" {word} {words[-1]}"
 
 
-def _value(value: Any, kind: TraitType | None) -> str:
+def _value(value: Any) -> str:
+    if value is None:
+        return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
@@ -102,5 +104,5 @@ def _value(value: Any, kind: TraitType | None) -> str:
     if isinstance(value, str):
         return value if value.strip() == value and value else f'"{value}"'
     if isinstance(value, list):
-        return "[" + ", ".join(_value(item, None) for item in value) + "]"
-    return "{" + ", ".join(f"{name}: {_value(item, None)}" for name, item in value.items()) + "}"
+        return "[" + ", ".join(_value(item) for item in value) + "]"
+    return "{" + ", ".join(f"{name}: {_value(item)}" for name, item in value.items()) + "}"

@@ -26,6 +26,7 @@ RULE_PROPERTIES = frozenset(
         "path",
     }
 )
+FIELDS_REMEMBERED = 10_000
 MODEL_OUTPUTS = {
     "label": TraitType.STRING,
     "confidence": TraitType.NUMBER,
@@ -64,6 +65,8 @@ class Schema:
     types: Mapping[str, TraitType] = field(default_factory=dict)
     rules_limit: int = 1_000
     depth_limit: int = 32
+    # Fields read before, by name: conditions share most of them.
+    known: dict[str, Field] = field(default_factory=dict, compare=False, repr=False)
 
 
 def escape(step: str | int) -> str:
@@ -184,6 +187,15 @@ class _Parser:
         return subject.source is not Source.SEGMENT and operator.family is not Family.PRESENCE
 
     def field(self, name: Any, pointer: str) -> Field | None:
+        known = self.schema.known
+        if isinstance(name, str) and name in known:
+            return known[name]
+        found = self.new_field(name, pointer)
+        if found is not None and len(known) < FIELDS_REMEMBERED:
+            known[name] = found
+        return found
+
+    def new_field(self, name: Any, pointer: str) -> Field | None:
         if not isinstance(name, str) or not name:
             self.refuse(pointer, "required", "a rule needs a field: a trait's name or path")
             return None

@@ -15,10 +15,11 @@ from service.core.catalog import (
     Tangled,
     dangling_reference,
     order,
+    segment_of,
     shared_priority,
     users_of,
 )
-from service.core.conditions import Condition, models_of, references_of
+from service.core.conditions import Condition, models_of
 from service.core.english import summarise
 from service.core.instants import to_datetime
 from service.core.parsing import Invalid, Problem, parse_condition
@@ -182,7 +183,7 @@ class Publisher:
             conditions.append(condition)
             if each.status == "active":
                 definition = definition_of(each.key, 0, dict(each.definition))
-                proposed[each.key] = Segment(definition, condition)
+                proposed[each.key] = segment_of(definition, condition)
         if problems:
             raise Invalid(problems)
         for each, prefix in zip(wanted, prefixes, strict=True):
@@ -254,10 +255,9 @@ def kind_of(condition: Condition | None) -> str:
 def stands(segments_: Mapping[str, Segment], segment: Segment, prefix: str) -> list[Problem]:
     """What keeps an active segment from standing among others: references, its scheme."""
     problems = []
-    if segment.condition is not None:
-        for other in sorted(references_of(segment.condition) - segments_.keys()):
-            fault = dangling_reference(other, {})
-            problems.append(Problem(prefix + fault.pointer, fault.code, fault.detail))
+    for other in sorted(segment.references - segments_.keys()):
+        fault = dangling_reference(other, {})
+        problems.append(Problem(prefix + fault.pointer, fault.code, fault.detail))
     definition = segment.definition
     if definition.scheme is not None:
         holder = next(
