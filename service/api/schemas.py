@@ -75,6 +75,12 @@ class SegmentDocument(Strict):
         return self
 
 
+class KeyedSegment(SegmentDocument):
+    """A segment's definition, which may repeat the key it is put at."""
+
+    key: Key | None = None
+
+
 class NewSegment(SegmentDocument):
     """A segment's definition with its key."""
 

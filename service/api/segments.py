@@ -10,6 +10,7 @@ from service.api.bodies import BodyRoute
 from service.api.problems import HttpProblem, fault_of, invalid, not_found
 from service.api.schemas import Key as SegmentKey
 from service.api.schemas import (
+    KeyedSegment,
     Kind,
     ListChange,
     ListChanged,
@@ -119,11 +120,15 @@ async def get_segment(services: WithServices, key: Key) -> Segment:
 
 @router.put("/{key}", responses={201: {"model": Segment, "description": "Created."}})
 async def put_segment(
-    services: WithServices, key: Key, document: SegmentDocument, response: Response
+    services: WithServices, key: Key, document: KeyedSegment, response: Response
 ) -> Segment:
     """Create, replace, or revive a segment."""
-    row = await _save(services, _key(key), document)
-    if row.version == 1:
+    if document.key not in (_key(key), None):
+        raise invalid([Problem("/key", "bad_key", f"the path says {key}")])
+    async with services.database.engine.connect() as connection:
+        before = await stored.get(connection, key)
+    row = await _save(services, key, document)
+    if before is None:
         response.status_code = 201
     return served(row)
 

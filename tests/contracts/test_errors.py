@@ -209,6 +209,7 @@ def exchanges() -> Iterator[Exchange]:
         yield "post", "/segments", "/segments", _json({"key": key})
         yield "put", "/segments/{key}", f"/segments/{key}", _json({})
     yield "post", "/segments", "/segments", _json({"key": "adults"})
+    yield "put", "/segments/{key}", "/segments/new", _json({"key": "other"})
     yield "put", "/segments/{key}", "/segments/guests", _json({"condition": group(RULE)})
     yield "put", "/segments/{key}", "/segments/adults", _json({"name": "A list now"})
     yield "patch", "/segments/{key}", "/segments/adults", _json({"status": "draft"})

@@ -34,7 +34,7 @@ EXCHANGES: list[tuple[str, str, str, Any, int]] = [
     ("get", "/traits", "/traits", None, 200),
     ("post", "/segments", "/segments", {"key": "adults", **SEGMENT}, 201),
     ("put", "/segments/{key}", "/segments/grown-ups", SEGMENT, 201),
-    ("put", "/segments/{key}", "/segments/grown-ups", {**SEGMENT, "name": "Grown-ups"}, 200),
+    ("put", "/segments/{key}", "/segments/grown-ups", {**SEGMENT, "key": "grown-ups"}, 200),
     ("put", "/segments/{key}", "/segments/guests", {"name": "Guests"}, 201),
     ("patch", "/segments/{key}", "/segments/grown-ups", {"scheme": "age", "priority": 1}, 200),
     ("post", "/segments/{key}/members", "/segments/guests/members", {"add": ["c-1", "c-2"]}, 200),
