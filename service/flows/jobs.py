@@ -81,8 +81,10 @@ class Jobs:
                 log.warning("jobs_wait", error=type(error).__name__)
                 await asyncio.sleep(PAUSE_AFTER_FAILURE)
             self._wake.clear()
+            # Not wait_for, which loses a cancellation that comes together with the event.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._settings.catalog_poll)
+                async with asyncio.timeout(self._settings.catalog_poll):
+                    await self._wake.wait()
 
     async def _run(self, job: JobRow) -> None:
         log.info("job_started", id=job.id, kind=job.kind)

@@ -9,9 +9,10 @@ import msgspec
 from sqlalchemy import insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.core.catalog import Definition
+from service.core.catalog import Definition, Refusal
 from service.core.deciding import Publication
 from service.core.instants import from_datetime
+from service.core.parsing import Problem
 from service.store.tables import catalog_head, catalog_revisions, models
 
 REVISIONS_REMEMBERED = 1_000
@@ -38,6 +39,8 @@ class CatalogRows:
 
     revision: int
     definitions: Sequence[Definition]
+    # What has not even the shape of a definition.
+    refused: Sequence[Refusal]
     types: dict[str, str]
     models: Sequence[ModelRow]
     publications: dict[int, Publication]
@@ -53,9 +56,15 @@ async def read_catalog(connection: AsyncConnection) -> CatalogRows:
     """Everything active. `connection` must be in a repeatable-read transaction."""
     revision = await head_revision(connection)
     rows = (await connection.execute(_SEGMENTS)).all()
-    definitions = [
-        definition_of(key, version, _decode(definition)) for key, version, definition in rows
-    ]
+    definitions: list[Definition] = []
+    refused: list[Refusal] = []
+    for key, version, definition in rows:
+        document = _decode(definition)
+        problem = _misshapen(document)
+        if problem is None:
+            definitions.append(definition_of(key, version, document))
+        else:
+            refused.append(Refusal(key, (problem,)))
     types = {name: kind for name, kind in await connection.execute(_TRAITS) if kind}
     active = await connection.execute(
         select(models.c.name, models.c.version, models.c.digest)
@@ -70,6 +79,7 @@ async def read_catalog(connection: AsyncConnection) -> CatalogRows:
     return CatalogRows(
         revision=revision,
         definitions=definitions,
+        refused=refused,
         types=types,
         models=[ModelRow(*row) for row in active],
         publications={
@@ -77,6 +87,27 @@ async def read_catalog(connection: AsyncConnection) -> CatalogRows:
             for row in published
         },
     )
+
+
+_SHAPE: dict[str, type] = {
+    "name": str,
+    "condition": dict,
+    "scheme": str,
+    "priority": int,
+    "treatment": dict,
+}
+_ENGLISH = {str: "a text", dict: "an object", int: "a whole number"}
+
+
+def _misshapen(document: Any) -> Problem | None:
+    """What keeps a document from being a definition; the routes let none in, a hand may."""
+    if not isinstance(document, dict):
+        return Problem("", "type", "the definition must be an object")
+    for name, kind in _SHAPE.items():
+        value = document.get(name)
+        if value is not None and type(value) is not kind:
+            return Problem(f"/{name}", "type", f"{name} must be {_ENGLISH[kind]}")
+    return None
 
 
 def definition_of(key: str, version: int, document: dict[str, Any]) -> Definition:

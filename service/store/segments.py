@@ -1,7 +1,7 @@
 """Named queries on segments, their versions, lists and members."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -55,7 +55,7 @@ async def get(
     if for_update:
         query = query.with_for_update(of=segments)
     row = (await connection.execute(query)).one_or_none()
-    return None if row is None else SegmentRow(*row)
+    return None if row is None else _shaped(SegmentRow(*row))
 
 
 async def search(
@@ -102,7 +102,12 @@ async def search(
         .order_by(segments.c.key)
         .limit(limit)
     )
-    return [SegmentRow(*row) for row in await connection.execute(query)]
+    return [_shaped(SegmentRow(*row)) for row in await connection.execute(query)]
+
+
+def _shaped(row: SegmentRow) -> SegmentRow:
+    """A row whose definition, which a hand may have broken, is an object."""
+    return row if isinstance(row.definition, dict) else replace(row, definition={})
 
 
 def _literal(pattern: str) -> str:
