@@ -1,15 +1,19 @@
 """Bringing a database's schema to the one this program knows."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-import migrations
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+# Alembic is imported where there is something to migrate: at most starts there is not, and it
+# takes a good part of a start's time.
+_VERSIONS = Path(__file__).parents[2] / "migrations" / "versions"
+_TABLE = text("select to_regclass('alembic_version') is not null")
+_CURRENT = text("select version_num from alembic_version")
 
 # Two processes that start together must not both migrate: the second waits for this lock.
 _LOCK = 7_305_441_821
@@ -19,34 +23,30 @@ class SchemaTooNew(RuntimeError):
     """The database was migrated by a newer program than this one."""
 
 
-def _config(connection: Connection | None = None) -> Config:
+def _config(connection: Connection | None = None) -> "Config":
+    from alembic.config import Config
+
     config = Config()
-    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    config.set_main_option("script_location", str(_VERSIONS.parent))
     config.attributes["connection"] = connection
     return config
 
 
-def head() -> str:
-    """The newest revision of the schema that this program knows."""
-    revision = ScriptDirectory.from_config(_config()).get_current_head()
-    assert revision is not None  # noqa: S101 - migrations ship with the program
-    return revision
+def revisions() -> list[str]:
+    """The schema's revisions that this program knows, the newest last. A migration's file is
+    named `NUMBER_what_it_does.py`, and its revision is that number."""
+    return sorted(path.name.partition("_")[0] for path in _VERSIONS.glob("[0-9]*_*.py"))
 
 
 def _current(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+    if not connection.execute(_TABLE).scalar_one():
+        return None
+    return connection.execute(_CURRENT).scalar_one_or_none()
 
 
 def _upgrade(connection: Connection) -> None:
-    current = _current(connection)
-    if current == head():
-        return
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    if current is not None and current not in known:
-        raise SchemaTooNew(
-            f"the database's schema is {current}, which this version of segserve does not know; "
-            "run the newer version that made it"
-        )
+    from alembic import command
+
     command.upgrade(_config(connection), "head")
 
 
@@ -56,7 +56,15 @@ async def migrate(engine: AsyncEngine) -> None:
         await connection.exec_driver_sql(f"select pg_advisory_lock({_LOCK})")
         await connection.commit()
         try:
-            await connection.run_sync(_upgrade)
+            current = await connection.run_sync(_current)
+            known = revisions()
+            if current is not None and current not in known:
+                raise SchemaTooNew(
+                    f"the database's schema is {current}, which this version of segserve does "
+                    "not know; run the newer version that made it"
+                )
+            if current != known[-1]:
+                await connection.run_sync(_upgrade)
             await connection.commit()
         finally:
             await connection.exec_driver_sql(f"select pg_advisory_unlock({_LOCK})")
@@ -66,6 +74,8 @@ async def migrate(engine: AsyncEngine) -> None:
 async def downgrade(engine: AsyncEngine, revision: str) -> None:
     """Take the schema back to an older revision (`base`: to nothing). Data of newer tables is
     lost."""
+    from alembic import command
+
     async with engine.connect() as connection:
         await connection.run_sync(lambda sync: command.downgrade(_config(sync), revision))
         await connection.commit()

@@ -2,15 +2,19 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
+import migrations
 from service.store.database import Database
-from service.store.migrating import SchemaTooNew, downgrade, head, migrate
+from service.store.migrating import SchemaTooNew, downgrade, migrate, revisions
 from service.store.tables import metadata
 from tests.postgres import Databases
 
@@ -152,4 +156,14 @@ def test_two_processes_may_migrate_at_once(empty_url: str) -> None:
 
     found: list[str] = []
     run(empty_url, both, reading(version, found))
-    assert found == [head()]
+    assert found == [revisions()[-1]]
+
+
+def test_files_are_named_by_their_revisions() -> None:
+    """What a start looks at is what Alembic would run."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    scripts = ScriptDirectory.from_config(config)
+    newest_last = [script.revision for script in scripts.walk_revisions()][::-1]
+    assert revisions() == newest_last
+    assert revisions()[-1] == scripts.get_current_head()
