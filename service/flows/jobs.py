@@ -8,6 +8,7 @@ from contextlib import suppress
 import structlog
 from sqlalchemy import text
 
+from service.core.deciding import Decision
 from service.core.instants import to_datetime
 from service.live import Live
 from service.settings import Settings
@@ -21,12 +22,17 @@ log = structlog.get_logger()
 REDECIDE = "redecide"
 BLOCK = 512
 PAUSE_AFTER_FAILURE = 1.0  # s
+PAUSE_WHILE_HELD = 0.1  # s
 
 _OUTDATED = text("select count(*) from customers where catalog_revision < :revision")
 _NEXT = text("""
   select customer_id from customers
   where customer_id > :after and catalog_revision < :revision
   order by customer_id limit :limit""")
+
+
+class Stuck(RuntimeError):
+    """A job can't come to its end; the text says why, without naming customers."""
 
 
 class Jobs:
@@ -93,9 +99,12 @@ class Jobs:
         except CANT_READ:
             raise  # its lease lapses and it is taken up again
         except Exception as error:
-            log.exception("job_failed", id=job.id, kind=job.kind)
+            stuck = isinstance(error, Stuck)
+            why = str(error) if stuck else type(error).__name__
+            trace = None if stuck else error
+            log.error("job_failed", id=job.id, kind=job.kind, reason=why, exc_info=trace)
             async with self._database.engine.begin() as connection:
-                await jobs.finish(connection, job.id, job.done, f"{type(error).__name__}: {error}")
+                await jobs.fail(connection, job.id, why)
             return
         async with self._database.engine.begin() as connection:
             await jobs.finish(connection, job.id, done)
@@ -136,8 +145,13 @@ class Jobs:
             await asyncio.sleep(PAUSE_AFTER_FAILURE)
         poisoned = sum(isinstance(failure, NotStored) for failure in failures)
         if poisoned == len(ids):
-            raise RuntimeError(f"{poisoned} customers can't be decided, {ids[0]} the first")
-        return len(ids) - len(failures)
+            who = "1 customer" if poisoned == 1 else f"{poisoned} customers"
+            raise Stuck(f"{who} can't be decided: the database refuses what they came to")
+        # None is the answer for who is gone, or held by others and met again.
+        decided = sum(isinstance(answer, Decision) for answer in answers)
+        if not decided:
+            await asyncio.sleep(PAUSE_WHILE_HELD)
+        return decided
 
     async def _measure_regularly(self) -> None:
         while True:

@@ -85,20 +85,21 @@ async def progress(connection: AsyncConnection, job_id: int, done: int, total: i
     )
 
 
-async def finish(
-    connection: AsyncConnection, job_id: int, done: int, error: str | None = None
-) -> None:
-    """A job is done, or has failed with a reason."""
+async def finish(connection: AsyncConnection, job_id: int, done: int) -> None:
+    """A job is done."""
+    await _end(connection, job_id, status="done", done=done)
+
+
+async def fail(connection: AsyncConnection, job_id: int, error: str) -> None:
+    """A job has failed; how far it came stays."""
+    await _end(connection, job_id, status="failed", error=error)
+
+
+async def _end(connection: AsyncConnection, job_id: int, **values: Any) -> None:
     await connection.execute(
         update(jobs)
         .where(jobs.c.id == job_id)
-        .values(
-            status="failed" if error else "done",
-            done=done,
-            error=error,
-            finished_at=func.now(),
-            leased_until=None,
-        )
+        .values(finished_at=func.now(), leased_until=None, **values)
     )
 
 

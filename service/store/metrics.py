@@ -1,6 +1,7 @@
 """What segments come to, measured over all customers in one pass each."""
 
 import json
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -85,25 +86,29 @@ def _shaped(figures: Figures, moves: dict[str, int], total: int, as_of: datetime
     the last order.
     """
     orders, revenue = figures.orders, figures.revenue
+    average = float(revenue) / float(orders) if revenue is not None and orders else None
     return {
         "as_of": as_of.isoformat().replace("+00:00", "Z"),
         "size": figures.size,
         "share": figures.size / total if total else 0.0,
         "customers": total,
-        "revenue": None if revenue is None else round(float(revenue), 2),
+        "revenue": _rounded(revenue, 2),
         "orders": None if orders is None else int(orders),
-        "average_order_value": (
-            round(float(revenue) / float(orders), 4) if revenue is not None and orders else None
-        ),
+        "average_order_value": _rounded(average, 4),
         "repeat_rate": (
             round(figures.repeat_buyers / figures.buyers, 6) if figures.buyers else None
         ),
-        "average_recency_days": (
-            None if figures.recency is None else round(float(figures.recency), 2)
-        ),
+        "average_recency_days": _rounded(figures.recency, 2),
         "entered": {span: moves.get(f"entered_{span}", 0) for span in ("day", "week", "month")},
         "exited": {span: moves.get(f"exited_{span}", 0) for span in ("day", "week", "month")},
     }
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    """A figure as it is served; None also beyond what JSON's readers take."""
+    if value is None or not math.isfinite(float(value)):
+        return None
+    return round(float(value), digits)
 
 
 async def try_lock(connection: AsyncConnection) -> bool:
