@@ -177,17 +177,18 @@ def shared_priority(definition: Definition, holder: str) -> Problem:
 
 
 def _refuse_dangling(segments: dict[str, Segment], refused: dict[str, Refusal]) -> None:
-    """Refuse segments that refer to what is not served, until nothing is left that does."""
-    while True:
-        dangling = [
-            (key, sorted(segment.references - segments.keys()))
-            for key, segment in segments.items()
-            if segment.references and not segment.references <= segments.keys()
-        ]
-        if not dangling:
-            return
-        for key, missing in dangling:
-            _refuse(segments, refused, key, dangling_reference(missing[0], refused))
+    """Refuse segments that refer to what is not served, and whoever refers to those in turn."""
+    users: dict[str, list[str]] = {}
+    for key, segment in segments.items():
+        for reference in segment.references:
+            users.setdefault(reference, []).append(key)
+    missing = sorted(users.keys() - segments.keys(), reverse=True)
+    while missing:
+        reference = missing.pop()
+        for key in users.get(reference, ()):
+            if key in segments:
+                _refuse(segments, refused, key, dangling_reference(reference, refused))
+                missing.append(key)
 
 
 def dangling_reference(missing: str, refused: Mapping[str, Refusal]) -> Problem:

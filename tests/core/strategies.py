@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
+from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -135,41 +136,38 @@ def _pool(kind: TraitType | None) -> tuple[Any, ...]:
 
 
 _VALUES = {
-    name: st.sampled_from(CUSTOMER_IDS if name == "customer_id" else _pool(kind))
-    for name, kind in FIELDS.items()
+    name: CUSTOMER_IDS if name == "customer_id" else _pool(kind) for name, kind in FIELDS.items()
 }
-_WORKS = st.sampled_from((*((True,) * 12), "freelance", None, ...))
 
 
-@st.composite
-def profiles(draw: st.DrawFn, count: int = 1) -> list[dict[str, Any]]:
+def profiles(count: int) -> st.SearchStrategy[list[dict[str, Any]]]:
     """Customers' traits, facts and model outputs as `match` gets them.
 
-    A few values are drawn for each field; every profile combines them in its own way.
+    One number decides them all: drawn value by value they would take longer than all the rest.
     """
-    some = max(2, round(count**0.5))
-    drawn = {
-        name: draw(st.lists(values, min_size=some, max_size=some))
-        for name, values in _VALUES.items()
-    }
-    works = draw(st.lists(_WORKS, min_size=some, max_size=some))
-    found = []
-    for number in range(count):
-        profile: dict[str, Any] = {}
-        work: dict[str, Any] = {}
-        for place, (name, pool) in enumerate(drawn.items()):
-            value = pool[(number + number // some * (place + 1)) % some]
-            if value is ...:
-                continue
-            if name.startswith("work."):
-                work[name.removeprefix("work.")] = value
-            else:
-                profile[name] = value
-        outer = works[(number // some) % some]
-        if outer is not ...:
-            profile["work"] = work if outer is True else outer
-        found.append(profile)
-    return found
+    return st.builds(
+        lambda seed: [_profile(Random(f"{seed} {number}")) for number in range(count)],
+        st.integers(0, 2**32),
+    )
+
+
+def _profile(random: Random) -> dict[str, Any]:
+    profile: dict[str, Any] = {}
+    work: dict[str, Any] = {}
+    for name, pool in _VALUES.items():
+        value = random.choice(pool)
+        if value is ...:
+            continue
+        if name.startswith("work."):
+            work[name.removeprefix("work.")] = value
+        else:
+            profile[name] = value
+    place = random.randrange(15)
+    if place > 2:
+        profile["work"] = work
+    elif place > 0:
+        profile["work"] = ("freelance", None)[place - 1]
+    return profile
 
 
 _OPERAND_OF_TYPE: dict[TraitType | None, st.SearchStrategy[Any]] = {

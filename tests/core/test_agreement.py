@@ -18,7 +18,7 @@ from tests.core.specification import keys_of, members
 FACTOR = int(os.environ.get("SEGSERVE_FUZZ_FACTOR", "1"))
 PAIRS = 20_000 * FACTOR
 PROFILES = 49
-EXAMPLES = 70 * FACTOR
+EXAMPLES = 50 * FACTOR
 
 
 def test_interpreter_index_and_block_agree() -> None:
