@@ -174,7 +174,7 @@ def _announce(config: Settings, sample: str | None) -> None:
     host = f"[{config.host}]" if ":" in config.host else config.host
     base = f"http://{host}:{config.port}"
     body = sample or '{"traits": {"age": 31, "country": "CZ"}}'
-    console.print(f"\nsegserve answers on [bold]{base}[/] (docs: {base}/docs). Try:\n")
+    console.print(f"\nsegserve answers on [bold]{base}[/] (docs: {base}/docs).\nTry:\n")
     console.print(
         f"  curl -s {base}/assign -H 'content-type: application/json' \\\n    -d '{body}'\n",
         soft_wrap=True,
