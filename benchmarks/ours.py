@@ -4,9 +4,14 @@ from collections.abc import Callable
 from datetime import UTC
 from typing import Any
 
+import numpy as np
+
 from benchmarks.workload import INSTANTS
 from service.core.bits import positions_of
+from service.core.blocks import BlockPlan
 from service.core.catalog import Catalog, Definition, compile_catalog
+from service.core.columns import Block, Column, Instants
+from service.core.instants import parse_instant
 from service.core.parsing import Schema
 from service.core.traits import TraitType
 
@@ -35,3 +40,18 @@ def prepare(conditions: list[dict[str, Any]], now_us: int) -> Callable[[dict[str
     catalog = compiled(conditions)
     match, index_of = catalog.matcher.match, [int(key) for key in catalog.keys]
     return lambda profile: [index_of[bit] for bit in positions_of(match(profile, now_us))]
+
+
+def block(
+    profiles: list[dict[str, Any]], conditions: list[dict[str, Any]]
+) -> tuple[BlockPlan, Block]:
+    """The plan of a catalog, and profiles as typed columns: instants as whole microseconds."""
+    plan = BlockPlan(compiled(conditions))
+    plain = Block.from_profiles(profiles, plan.fields)
+    columns = dict(plain.columns)
+    for each in INSTANTS:
+        micros = [parse_instant(profile.get(each.name) or "", UTC) for profile in profiles]
+        valid = np.array([value is not None for value in micros])
+        values = np.array([value or 0 for value in micros], np.int64)
+        columns[each.name] = Column((Instants(values, valid),))
+    return plan, Block(plain.size, columns)
