@@ -59,7 +59,8 @@ def create_app(services: Services, start: AbstractAsyncContextManager[Any] | Non
         description="Which segments is this customer in, now, and why?",
         version="0.1.0",
         lifespan=lifespan,
-        docs_url="/docs",
+        # FastAPI's page loads its scripts from another host: nobody here should be sent there.
+        docs_url=None,
         redoc_url=None,
         generate_unique_id_function=lambda route: route.name,
     )

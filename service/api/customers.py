@@ -22,6 +22,7 @@ from service.core.merging import value_at
 from service.store import customers as stored
 from service.store import states
 
+# Ids may hold slashes, so a route with a tail comes before the one that takes all.
 router = APIRouter(prefix="/customers", tags=["customers"])
 
 CustomerId = Annotated[str, Path(min_length=1, max_length=256)]
@@ -83,15 +84,7 @@ def _shaped(services: Services, state: State) -> Customer:
     )
 
 
-@router.get("/{customer_id}")
-async def get_customer(services: WithServices, customer_id: CustomerId) -> Customer:
-    """A customer's traits with their sources, memberships, and what models say."""
-    async with services.database.engine.connect() as connection:
-        state = await _state(connection, customer_id)
-    return _shaped(services, state)
-
-
-@router.get("/{customer_id}/segments")
+@router.get("/{customer_id:path}/segments")
 async def get_customer_segments(
     services: WithServices, customer_id: CustomerId
 ) -> list[HeldMembership]:
@@ -101,7 +94,7 @@ async def get_customer_segments(
     return _shaped(services, state).segments
 
 
-@router.get("/{customer_id}/transitions")
+@router.get("/{customer_id:path}/transitions")
 async def get_customer_transitions(
     services: WithServices,
     customer_id: CustomerId,
@@ -129,7 +122,15 @@ async def get_customer_transitions(
     return Transitions(items=items, next_cursor=paging.cursor(more))
 
 
-@router.delete("/{customer_id}", status_code=204)
+@router.get("/{customer_id:path}")
+async def get_customer(services: WithServices, customer_id: CustomerId) -> Customer:
+    """A customer's traits with their sources, memberships, and what models say."""
+    async with services.database.engine.connect() as connection:
+        state = await _state(connection, customer_id)
+    return _shaped(services, state)
+
+
+@router.delete("/{customer_id:path}", status_code=204)
 async def erase_customer(services: WithServices, customer_id: CustomerId) -> None:
     """Erase a customer everywhere."""
     if "\0" in customer_id:

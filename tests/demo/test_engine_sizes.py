@@ -1,0 +1,56 @@
+"""The starter segments have the sizes that were counted independently of the engine."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from service.core.bits import positions_of
+from service.core.blocks import BlockPlan, match_block
+from service.core.catalog import Catalog, Definition, compile_catalog
+from service.core.columns import Block
+from service.core.instants import from_datetime
+from service.core.parsing import Schema
+from service.core.traits import TraitType
+from service.demo.households import Customer
+from service.demo.starter import starter_segments
+from service.demo.traits import TRAITS
+
+SIZES = json.loads((Path(__file__).parent / "sizes.json").read_text(encoding="utf-8"))
+NOW = from_datetime(datetime(2026, 11, 22, tzinfo=UTC))
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    schema = Schema(UTC, {trait.name: TraitType(trait.type) for trait in TRAITS})
+    definitions = [
+        Definition(
+            each["key"], 1, each["name"], each["condition"], each.get("scheme"),
+            each.get("priority"),
+        )
+        for each in starter_segments()
+        if each.get("status", "active") == "active"
+    ]  # fmt: skip
+    return compile_catalog(definitions, schema)
+
+
+def test_every_active_starter_segment_is_served(catalog: Catalog) -> None:
+    assert catalog.refused == ()
+    assert len(catalog.segments) >= 24
+
+
+def test_sizes_one_customer_at_a_time(catalog: Catalog, households: list[Customer]) -> None:
+    sizes = dict.fromkeys(catalog.keys, 0)
+    for customer in households:
+        profile = {**customer["traits"], "customer_id": customer["customer_id"]}
+        for position in positions_of(catalog.matcher.match(profile, NOW)):
+            sizes[catalog.keys[position]] += 1
+    assert {key: sizes[key] for key in SIZES} == SIZES
+
+
+def test_sizes_as_a_block(catalog: Catalog, households: list[Customer]) -> None:
+    plan = BlockPlan(catalog)
+    profiles = [{**c["traits"], "customer_id": c["customer_id"]} for c in households]
+    found = match_block(plan, Block.from_profiles(profiles, plan.fields), NOW)
+    assert {key: int(found.members(key).sum()) for key in SIZES} == SIZES
