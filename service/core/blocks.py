@@ -29,7 +29,7 @@ NO_LISTS: OnLists = MappingProxyType({})
 NO_COLUMN = Column(())
 
 # Bytes of bitmaps held at once; past it a block is matched a part at a time.
-ROOM = 64_000_000
+ROOM = 32_000_000
 LEAST_ROWS = 8_192
 
 
