@@ -89,7 +89,7 @@ def _observe(app: FastAPI, services: Services) -> None:
 
 def _template(request: Request) -> str:
     """The route as it is written, without the ids that stand in the path."""
-    return getattr(request.scope.get("route"), "path", "unmatched")
+    return getattr(request.scope.get("route"), "path_format", "unmatched")
 
 
 def _unexpected(request: Request, error: Exception) -> JSONResponse:
