@@ -22,7 +22,8 @@ from service.core.interpreting import absent_truth
 from service.core.matching import Scheme, fields_read
 from service.core.normalising import Literal
 from service.core.operators import OPERATORS, Family
-from service.core.predicates import FieldPlan, FieldView, compared
+from service.core.pairs import compared
+from service.core.predicates import FieldPlan, FieldView
 
 OnLists = Mapping[str, Flags]
 NO_LISTS: OnLists = MappingProxyType({})
