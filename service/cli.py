@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import json
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -127,6 +128,8 @@ def _serve(config: Settings, *, demo: bool) -> None:
     from service import logs
 
     logs.configure(config.log_level, config.log_format)
+    # Terminating ends everything in order too, PostgreSQL last.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     # Ctrl-C while something is prepared; once it serves, the server takes it and returns.
     with suppress(KeyboardInterrupt), database(config) as url:
         sample = asyncio.run(_prepare_demo(config, url, load=demo))
