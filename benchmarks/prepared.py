@@ -86,7 +86,7 @@ async def _fill(space: Workspace, segments: int) -> None:
     async with Process(settings, space.url).running(background=False) as parts:
         demo = Demo(parts.database, parts.publisher, parts.writer, parts.jobs, parts.clock)
         await demo.declare_traits({name: {"type": str(kind)} for name, kind in TYPES.items()})
-        await demo.activate_model(setup.MODEL, version, digest, manifest)
+        await parts.publisher.activate_model(setup.MODEL, version, digest, manifest)
         await parts.publisher.save(wanted)
         for start in range(0, len(space.profiles), 1_000):
             block = space.profiles[start : start + 1_000]

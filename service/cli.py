@@ -177,7 +177,7 @@ def _announce(config: Settings, sample: str | None) -> None:
     host = f"[{config.host}]" if ":" in config.host else config.host
     base = f"http://{host}:{config.port}"
     body = sample or '{"traits": {"age": 31, "country": "CZ"}}'
-    console.print(f"\nsegserve answers on [bold]{base}[/] (docs: {base}/docs).\nTry:\n")
+    console.print(f"\nsegserve answers on [bold]{base}[/] (its API: {base}/openapi.json).\nTry:\n")
     console.print(
         f"  curl -s {base}/assign -H 'content-type: application/json' \\\n    -d '{body}'\n",
         soft_wrap=True,
@@ -244,7 +244,7 @@ async def _load_demo(config: Settings, url: str) -> dict[str, Any]:
             }
             await demo.begin(facts)
             await demo.declare_traits(declarations)
-            await demo.activate_model(setup.MODEL, version, digest, manifest)
+            await parts.publisher.activate_model(setup.MODEL, version, digest, manifest)
             await demo.save_segments(documents)
             await demo.load_customers(
                 customers, lambda done, total: bars.update(recording, completed=done)
@@ -304,7 +304,6 @@ def train(
     version: Annotated[str | None, typer.Option(help="Default: the next number.")] = None,
 ) -> None:
     """Train household tiers from a file, and serve them."""
-    from service.flows.demo import Demo
     from service.store import models
     from service.wiring import Process
 
@@ -317,8 +316,7 @@ def train(
                 known = await models.versions(connection, name)
             chosen = version or str(max((int(v) for v in known if v.isdigit()), default=0) + 1)
             digest, manifest = await asyncio.to_thread(_train_in_child, config, file, name, chosen)
-            demo = Demo(parts.database, parts.publisher, parts.writer, parts.jobs, parts.clock)
-            await demo.activate_model(name, chosen, digest, manifest)
+            await parts.publisher.activate_model(name, chosen, digest, manifest)
             return chosen
 
     with database(config, beside=True) as url:

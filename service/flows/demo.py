@@ -5,14 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from service.core.deciding import Input
 from service.core.instants import to_datetime
 from service.flows.jobs import Jobs
 from service.flows.publishing import Publisher, Wanted
-from service.store import models, traits, workspace
+from service.store import customers, models, segments, traits, workspace
 from service.store.database import Database
 from service.store.writer import Writer
 
@@ -21,17 +18,6 @@ SOURCE = "demo"
 AT_ONCE = 512
 Progress = Callable[[int, int], None]
 Document = Mapping[str, Any]
-
-_REMOVE_SEGMENTS = [
-    text("delete from memberships where segment_key = any(cast(:keys as text[]))"),
-    text("delete from transitions where segment_key = any(cast(:keys as text[]))"),
-    text("delete from segments where key = any(cast(:keys as text[]))"),
-    text("delete from traits where name = any(cast(:traits as text[]))"),
-]
-_REMOVE_CUSTOMERS = [
-    text(f"delete from {table} where customer_id = any(cast(:ids as text[]))")  # noqa: S608
-    for table in ("customers", "memberships", "transitions", "trait_history", "list_members")
-]
 
 
 class Demo:
@@ -71,13 +57,6 @@ class Demo:
             for name, definition in declarations.items():
                 await traits.declare(connection, name, dict(definition), self._now())
 
-    async def activate_model(
-        self, name: str, version: str, digest: str, manifest: dict[str, Any]
-    ) -> None:
-        """Register the demo's model and serve it."""
-        async with self._publisher.publication("model", name) as connection:
-            await models.register(connection, name, version, digest, manifest, self._now())
-
     async def save_segments(self, documents: Sequence[Document]) -> None:
         """Save the starter segments, all in one revision."""
         wanted = [
@@ -90,7 +69,7 @@ class Demo:
         ]
         await self._publisher.save(wanted)
 
-    async def load_customers(self, customers: Sequence[Document], progress: Progress) -> None:
+    async def load_customers(self, households: Sequence[Document], progress: Progress) -> None:
         """Record every customer through the writer, as a caller would."""
         slots = asyncio.Semaphore(AT_ONCE)
         done = 0
@@ -101,10 +80,10 @@ class Demo:
                 given = Input(customer["traits"], self._clock(), source=SOURCE)
                 await self._writer.submit(customer["customer_id"], given)
             done += 1
-            progress(done, len(customers))
+            progress(done, len(households))
 
         async with asyncio.TaskGroup() as group:
-            for customer in customers:
+            for customer in households:
                 group.create_task(record(customer))
 
     async def finish(self, facts: Mapping[str, Any]) -> None:
@@ -121,17 +100,10 @@ class Demo:
         if state is None or state["state"] == "removed":
             return 0
         async with self._publisher.publication("definition", SOURCE) as connection:
-            ids = state["customers"]
-            await self._remove_customers(connection, ids)
-            for statement in _REMOVE_SEGMENTS:
-                wanted = "traits" if "traits" in str(statement) else "keys"
-                value = state["traits"] if wanted == "traits" else state["segments"]
-                await connection.execute(statement, {wanted: value})
+            await customers.erase_many(connection, state["customers"])
+            await segments.delete_all(connection, state["segments"])
+            for name in state["traits"]:
+                await traits.withdraw(connection, name)
             await models.remove(connection, state["model"])
             await workspace.note(connection, FACT, {"state": "removed"})
-        return len(ids)
-
-    @staticmethod
-    async def _remove_customers(connection: AsyncConnection, ids: list[str]) -> None:
-        for statement in _REMOVE_CUSTOMERS:
-            await connection.execute(statement, {"ids": ids})
+        return len(state["customers"])

@@ -25,7 +25,7 @@ from service.core.instants import to_datetime
 from service.core.parsing import Invalid, Problem, parse_condition
 from service.flows.following import Follower
 from service.live import Live
-from service.store import catalogs, jobs, segments
+from service.store import catalogs, jobs, models, segments
 from service.store.catalogs import definition_of
 from service.store.database import Database
 from service.store.segments import SegmentRow
@@ -235,6 +235,14 @@ class Publisher:
             if changed and row.status == "active":
                 change.publish("list", key, redecide=True)
             return changed
+
+    async def activate_model(
+        self, name: str, version: str, digest: str, manifest: dict[str, Any]
+    ) -> None:
+        """Register a bundle by its digest, and serve it in place of the version before."""
+        async with self.publication("model", name) as connection:
+            at = to_datetime(self._clock())
+            await models.register(connection, name, version, digest, manifest, at)
 
     @asynccontextmanager
     async def publication(self, cause: str, key: str) -> AsyncIterator[AsyncConnection]:

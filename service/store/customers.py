@@ -1,10 +1,11 @@
 """Named queries on one stored customer, beside the hot statements of `states`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.store.tables import customers, list_members, memberships, trait_history, transitions
@@ -64,3 +65,10 @@ async def erase(connection: AsyncConnection, customer_id: str) -> bool:
         gone = await connection.execute(delete(table).where(table.c.customer_id == customer_id))
         removed += gone.rowcount
     return removed > 0
+
+
+async def erase_many(connection: AsyncConnection, customer_ids: Sequence[str]) -> None:
+    """Remove everything about many customers."""
+    ids = func.any(list(customer_ids))
+    for table in (customers, memberships, transitions, trait_history, list_members):
+        await connection.execute(delete(table).where(table.c.customer_id == ids))

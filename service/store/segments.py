@@ -161,6 +161,12 @@ async def set_status(
     )
 
 
+async def delete_all(connection: AsyncConnection, keys: Sequence[str]) -> None:
+    """Remove segments with their versions, lists and metrics, as if they had never been. Their
+    members leave when they are next decided."""
+    await connection.execute(delete(segments).where(segments.c.key == func.any(list(keys))))
+
+
 async def change_list(
     connection: AsyncConnection, key: str, add: Sequence[str], remove: Sequence[str]
 ) -> int:

@@ -65,7 +65,7 @@ async def load(services: Services, customers: list[dict[str, Any]], bundles: Pat
     told: list[tuple[int, int]] = []
     await demo.begin(facts)
     await demo.declare_traits(TRAITS)
-    await demo.activate_model(generated.NAME, "1", digest, {})
+    await services.publisher.activate_model(generated.NAME, "1", digest, {})
     await demo.save_segments(SEGMENTS)
     await demo.load_customers(customers, lambda done, total: told.append((done, total)))
     await demo.finish(facts)
@@ -152,11 +152,10 @@ async def test_a_model_of_the_demo_is_registered_once_as_active(
     database_url: str, outsider: Any, tmp_path: Path
 ) -> None:
     async with running(database_url, models_dir=tmp_path) as services:
-        demo = demo_of(services)
         _, digest = generated.published(tmp_path, generated.trained(count=300))
         for _ in range(2):
-            await demo.activate_model(generated.NAME, "1", digest, {})
-        await demo.activate_model(generated.NAME, "2", digest, {})
+            await services.publisher.activate_model(generated.NAME, "1", digest, {})
+        await services.publisher.activate_model(generated.NAME, "2", digest, {})
         rows = await outsider.fetch("select version, status from models order by version")
         assert [tuple(row) for row in rows] == [("1", "retired"), ("2", "active")]
         async with services.database.engine.connect() as connection:
