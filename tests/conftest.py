@@ -4,10 +4,12 @@ import os
 import time
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests import postgres
+from tests.serving import Service, service_of
 
 STARTED_HERE = pytest.StashKey[bool]()
 
@@ -42,3 +44,19 @@ def database_url(databases: postgres.Databases) -> Iterator[str]:
     """A database of this test's own, with the schema: `postgresql://...`, plain."""
     with databases.database() as url:
         yield url
+
+
+@pytest.fixture(scope="module")
+def service(
+    databases: postgres.Databases, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """A running service without customers and segments, for all tests of a module."""
+    with service_of(databases, tmp_path_factory.mktemp("data")) as running:
+        yield running
+
+
+@pytest.fixture
+def fresh(databases: postgres.Databases, tmp_path: Path) -> Iterator[Service]:
+    """A running service of this test's own, without customers and segments."""
+    with service_of(databases, tmp_path) as running:
+        yield running

@@ -1,6 +1,7 @@
 """`POST /assign` and `POST /assign/batch`: plain ASGI, because everything waits for these."""
 
 import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Annotated, Any
@@ -81,7 +82,7 @@ class AssignRoutes:
                 status, answer = 200, await self._assign(decode(self._one, body), True)
             else:
                 body = await read_body(scope, receive, self._settings.batch_body_limit)
-                status, answer = await self._batch(decode(self._many, body))
+                status, answer = await self._batch(decode_batch(self._many, body))
             await respond(send, status, answer)
         except HttpProblem as problem:
             status = problem.status
@@ -185,6 +186,24 @@ class AssignRoutes:
         except HttpProblem as problem:
             where = f"/assign/batch#/customers/{index}"
             return problem.status, b'{"error":' + problems.encoded(problem, where) + b"}"
+
+
+def decode_batch(decoder: msgspec.json.Decoder[BatchRequest], body: bytes) -> BatchRequest:
+    """A batch, its items not looked at yet. Raises HttpProblem."""
+    try:
+        return decode(decoder, body)
+    except HttpProblem as problem:
+        try:
+            document = json.loads(body)
+        except (ValueError, RecursionError):
+            raise problem from None
+        # NaN or half of a surrogate pair somewhere: written again item by item, only the item
+        # that holds it is refused.
+        if not isinstance(document, dict) or not isinstance(document.get("customers"), list):
+            raise
+        items = [msgspec.Raw(json.dumps(item).encode()) for item in document.pop("customers")]
+        faultless = decode(decoder, json.dumps({**document, "customers": []}).encode())
+        return BatchRequest(items, faultless.record)
 
 
 class ClientGone(Exception):

@@ -13,7 +13,7 @@ from service.core.parsing import Problem, escape
 T = TypeVar("T")
 
 _AT = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
-_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|\[\.\.\.\]")
+_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 
 
 def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
@@ -37,8 +37,9 @@ def _located(message: str) -> Problem:
     match = _AT.match(message)
     what, path = (match["what"], match["path"]) if match else (message, None)
     pointer = ""
-    for step in _STEP.finditer((path or "$")[1:]):
-        pointer += "/" + escape(step[1] or step[2] or "-")
+    # Members of a plain object are not named, only as [...]: the fault is told up to there.
+    for step in _STEP.finditer((path or "$")[1:].partition("[...]")[0]):
+        pointer += "/" + escape(step[1] or step[2])
     unknown = re.search(r"unknown field `([^`]*)`", what)
     if unknown:
         return Problem(

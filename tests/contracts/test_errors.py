@@ -11,8 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.contracts.conftest import ROOT, Service
+from tests.contracts.conftest import ROOT
 from tests.contracts.test_openapi import check_answer
+from tests.serving import Service
 
 MEMBERS = ["type", "title", "status", "detail", "instance", "code", "message"]
 

@@ -9,8 +9,8 @@ import structlog
 
 from service import logs
 from service.store import segments
-from tests.contracts.conftest import Service
 from tests.contracts.test_errors import shaped
+from tests.serving import Service
 
 SECRET = "ann@example.com"
 

@@ -11,7 +11,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from service.api.app import HOT
 from service.api.contract import openapi_yaml
-from tests.contracts.conftest import ROOT, Service
+from tests.contracts.conftest import ROOT
+from tests.serving import Service
 
 SEGMENT = {
     "name": "Adults",

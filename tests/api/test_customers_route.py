@@ -1,0 +1,169 @@
+"""`/customers`: what is told of one customer, and that erasing leaves nothing."""
+
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from service.core.instants import DAY, format_instant
+from tests.contracts.test_errors import shaped
+from tests.running import NOW, Clock
+from tests.serving import Service
+
+TABLES = ("customers", "memberships", "transitions", "trait_history", "list_members")
+ODD_IDS = ["a/b", "/", "a/", "segments/x", "a b?c#d%2F", "🐈/é", "...", "a//b"]
+
+
+def at(customer_id: str) -> str:
+    """The path of a customer."""
+    return f"/customers/{quote(customer_id, safe='')}"
+
+
+def test_traits_with_their_sources(fresh: Service) -> None:
+    clock = fresh.process.services.clock
+    assert isinstance(clock, Clock)
+    fresh.assign("c-1", traits={"age": 31, "address": {"city": "Brno", "zip": "60200"}, "old": 1})
+    clock.now = NOW + DAY
+    fresh.assign("c-1", traits={"address": {"city": "Praha"}, "old": None, "tags": ["vip"]})
+    customer = fresh.get("/customers/c-1")
+    assert customer["traits"] == {
+        "age": 31, "address": {"city": "Praha", "zip": "60200"}, "tags": ["vip"],
+    }  # fmt: skip
+    first, second = format_instant(NOW), format_instant(NOW + DAY)
+    assert customer["sources"] == {
+        "address.city": {"value": "Praha", "source": "assign", "updated_at": second},
+        "address.zip": {"value": "60200", "source": "assign", "updated_at": first},
+        "age": {"value": 31, "source": "assign", "updated_at": first},
+        "tags": {"value": ["vip"], "source": "assign", "updated_at": second},
+    }
+    assert (customer["first_seen"], customer["last_seen"]) == (first, second)
+    assert (customer["type"], customer["models"]) == ("person", {})
+
+
+def test_memberships_lists_and_how_long_they_hold(fresh: Service) -> None:
+    fresh.save("adult", ("age", ">=", 18))
+    fresh.save("recent", ("ordered", "withinLast", "7d"))
+    fresh.save("guests")
+    fresh.ask("post", "/segments/guests/members", json={"add": ["c-1", "c-2"]})
+    answer = fresh.assign("c-1", traits={"age": 20, "ordered": format_instant(NOW - DAY)})
+    customer = fresh.get("/customers/c-1")
+    now = format_instant(NOW)
+    held = [{"key": key, "since": now, "version": 1} for key in ("adult", "guests", "recent")]
+    assert customer["segments"] == held
+    assert fresh.get("/customers/c-1/segments") == held
+    assert customer["lists"] == ["guests"]
+    assert customer["valid_until"] == answer["valid_until"] == format_instant(NOW + 6 * DAY)
+    assert customer["sequence"] == answer["sequence"] == 3
+    assert customer["catalog_revision"] == answer["catalog_revision"]
+    assert customer["decided_at"] == now
+
+
+def test_transitions_are_told_newest_first_with_reasons(fresh: Service) -> None:
+    clock = fresh.process.services.clock
+    assert isinstance(clock, Clock)
+    fresh.save("recent", ("ordered", "withinLast", "7d"))
+    fresh.assign("c-1", traits={"ordered": format_instant(NOW)})
+    fresh.save("adult", ("age", ">=", 18))
+    fresh.settle()
+    clock.now = NOW + 9 * DAY
+    fresh.assign("c-1", traits={"age": 20})
+    fresh.save("adult", ("age", ">=", 21))
+    fresh.settle()
+    items = fresh.get("/customers/c-1/transitions")["items"]
+    told = [
+        (t["sequence"], t["segment"], t["type"], t["version"], t["at"], t["reason"]) for t in items
+    ]
+    start, left, then = (format_instant(NOW + days * DAY) for days in (0, 7, 9))
+    assert told == [
+        (4, "adult", "exited", 2, then, {"kind": "definition"}),
+        (3, "adult", "entered", 1, then, {"kind": "trait", "traits": ["age"]}),
+        (2, "recent", "exited", 1, left, {"kind": "time"}),
+        (1, "recent", "entered", 1, start, {"kind": "trait", "traits": ["ordered"]}),
+    ]
+
+
+def test_transitions_in_pages_while_more_come(fresh: Service) -> None:
+    fresh.save("adult", ("age", ">=", 18))
+    for age in (20, 10) * 5:
+        fresh.assign("c-1", traits={"age": age})
+    seen: list[int] = []
+    for page in fresh.pages("/customers/c-1/transitions", 3):
+        assert len(page) <= 3
+        seen += [transition["sequence"] for transition in page]
+        fresh.assign("c-1", traits={"age": 20 if len(seen) % 2 else 10})
+    assert seen == list(range(10, 0, -1))
+    fresh.assign("c-2")
+    assert list(fresh.pages("/customers/c-2/transitions", 3)) == [[]]
+
+
+@pytest.mark.parametrize("customer_id", ODD_IDS)
+def test_ids_may_hold_slashes(fresh: Service, customer_id: str) -> None:
+    fresh.save("adult", ("age", ">=", 18))
+    fresh.assign(customer_id, traits={"age": 20})
+    assert fresh.get(at(customer_id))["customer_id"] == customer_id
+    assert [held["key"] for held in fresh.get(f"{at(customer_id)}/segments")] == ["adult"]
+    assert len(fresh.get(f"{at(customer_id)}/transitions")["items"]) == 1
+    assert fresh.ask("delete", at(customer_id)).status_code == 204
+    assert fresh.rows("select * from customers") == []
+
+
+def test_erasing_removes_everything(fresh: Service) -> None:
+    fresh.save("adult", ("age", ">=", 18))
+    fresh.save("guests")
+    fresh.ask("post", "/segments/guests/members", json={"add": ["c-1", "c-2"]})
+    for customer_id in ("c-1", "c-2"):
+        fresh.assign(customer_id, traits={"age": 20})
+        fresh.assign(customer_id, traits={"age": 30})
+    for table in TABLES:
+        rows = fresh.rows(f"select distinct customer_id from {table} order by 1")
+        assert rows == [("c-1",), ("c-2",)], table
+    answer = fresh.ask("delete", "/customers/c-1")
+    assert (answer.status_code, answer.content) == (204, b"")
+    for table in TABLES:
+        assert fresh.rows(f"select distinct customer_id from {table}") == [("c-2",)], table
+    for path in ("", "/segments", "/transitions"):
+        again = fresh.ask("get", f"/customers/c-1{path}")
+        assert (again.status_code, shaped(again)["code"]) == (404, "not_found")
+    assert fresh.ask("delete", "/customers/c-1").status_code == 404
+
+
+def test_whoever_comes_back_after_erasing_starts_anew(fresh: Service) -> None:
+    fresh.save("adult", ("age", ">=", 18))
+    fresh.assign("c-1", traits={"age": 20, "city": "Brno"})
+    fresh.ask("delete", "/customers/c-1")
+    answer = fresh.assign("c-1", traits={"age": 30}, include=["traits"])
+    assert (answer["traits"], answer["entered"], answer["sequence"]) == ({"age": 30}, ["adult"], 1)
+
+
+def test_someone_only_on_a_list_is_no_customer_but_can_be_erased(fresh: Service) -> None:
+    fresh.save("guests")
+    fresh.ask("post", "/segments/guests/members", json={"add": ["c-1"]})
+    assert fresh.ask("get", "/customers/c-1").status_code == 404
+    assert fresh.ask("delete", "/customers/c-1").status_code == 204
+    assert fresh.rows("select * from list_members") == []
+    assert fresh.assign("c-1")["segments"] == []
+
+
+@pytest.mark.parametrize("path", ["", "/segments", "/transitions"])
+@pytest.mark.parametrize("customer_id", ["nobody", "a\0b", "c" * 257])
+def test_who_is_not_there(service: Service, customer_id: str, path: str) -> None:
+    answer = service.ask("get", at(customer_id) + path)
+    assert answer.status_code == (422 if len(customer_id) > 256 else 404)
+    shaped(answer)
+
+
+def test_traits_come_back_as_they_were_given(fresh: Service) -> None:
+    traits: dict[str, Any] = {
+        "text": 'Žluťoučký 🐈 \u2028 \\ " /',
+        "huge": 2**64 + 1,
+        "small": -0.1,
+        "yes": True,
+        "empty": "",
+        "nothing": [],
+        "object": {},
+        "mixed": [1, "1", True, None, {"a": [None]}],
+        "with/slash": 1,
+        "place": {"lat": 50.1, "lon": 14.4},
+    }
+    fresh.assign("c-1", traits=traits)
+    assert fresh.get("/customers/c-1")["traits"] == traits
