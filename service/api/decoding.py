@@ -12,6 +12,8 @@ from service.core.parsing import Problem, escape
 
 T = TypeVar("T")
 
+_anything = msgspec.json.Decoder(Any)
+
 _AT = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 
@@ -21,6 +23,9 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
+        if decoder is not _anything:
+            # What is no JSON is told as that, even where another fault was met before.
+            decode(_anything, body)
         raise invalid([_located(str(error))]) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _not_json(body, error) from error

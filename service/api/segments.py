@@ -28,7 +28,7 @@ from service.api.services import WithServices
 from service.core.instants import to_datetime
 from service.core.parsing import Problem
 from service.core.traits import Dimension
-from service.flows.publishing import Conflict, Unknown, Wanted
+from service.flows.publishing import Conflict, Stale, Unknown, Wanted
 from service.store import metrics as measured
 from service.store import segments as stored
 from service.store.segments import SegmentRow
@@ -43,26 +43,29 @@ _keys: TypeAdapter[str] = TypeAdapter(SegmentKey)
 def served(row: SegmentRow) -> Segment:
     """A stored segment in the wire's shape."""
     definition = {name: value for name, value in row.definition.items() if value is not None}
-    definition.setdefault("name", row.key)
-    return Segment.model_validate(
-        {
-            **definition,
-            "key": row.key,
-            "status": row.status,
-            "kind": row.kind,
-            "summary": row.summary,
-            "version": row.version,
-            "created_at": row.created_at,
-            "updated_at": row.updated_at,
-            "metrics": row.metrics,
-        }
-    )
+    facts = {
+        "key": row.key,
+        "status": row.status,
+        "kind": row.kind,
+        "summary": row.summary,
+        "version": row.version,
+        "created_at": row.created_at,
+        "updated_at": row.updated_at,
+        "metrics": row.metrics,
+    }
+    try:
+        return Segment.model_validate({"name": row.key, **definition, **facts})
+    except ValidationError as error:
+        # A hand broke it: the catalog refuses it, and what is left of it is shown.
+        faulty = {fault["loc"][0] for fault in error.errors()}
+        sound = {name: value for name, value in definition.items() if name not in faulty}
+        return Segment.model_validate({"name": row.key, **sound, **facts})
 
 
-def wanted(key: str, document: SegmentDocument) -> Wanted:
+def wanted(key: str, document: SegmentDocument, based_on: int | None = None) -> Wanted:
     """A request's document as a definition to save."""
     definition = document.model_dump(mode="json", exclude={"key", "status"}, exclude_none=True)
-    return Wanted(key, document.status, definition)
+    return Wanted(key, document.status, definition, based_on)
 
 
 def _conflict(conflict: Conflict) -> HttpProblem:
@@ -136,15 +139,19 @@ async def put_segment(
 @router.patch("/{key}")
 async def patch_segment(services: WithServices, key: Key, patch: dict[str, Any]) -> Segment:
     """Change members of a definition: an RFC 7396 merge patch."""
-    row = await _stored(services, key)
-    if row.status == "archived":
-        raise HttpProblem(409, "archived", f"{key} is archived; PUT revives it")
-    merged = _merged({**row.definition, "status": row.status}, patch)
-    try:
-        document = _documents.validate_python(merged)
-    except ValidationError as error:
-        raise invalid([fault_of(fault, fault["loc"]) for fault in error.errors()]) from error
-    return served(await _save(services, key, document))
+    while True:
+        row = await _stored(services, key)
+        if row.status == "archived":
+            raise HttpProblem(409, "archived", f"{key} is archived; PUT revives it")
+        merged = _merged({**row.definition, "status": row.status}, patch)
+        try:
+            document = _documents.validate_python(merged)
+        except ValidationError as error:
+            raise invalid([fault_of(fault, fault["loc"]) for fault in error.errors()]) from error
+        try:
+            return served(await _save(services, key, document, based_on=row.version))
+        except Stale:
+            continue  # somebody changed it meanwhile: the patch applies to what is there now
 
 
 def _merged(target: Any, patch: Any) -> Any:
@@ -163,7 +170,7 @@ def _merged(target: Any, patch: Any) -> Any:
 async def archive_segment(services: WithServices, key: Key) -> None:
     """Archive a segment: its members leave, its history stays."""
     try:
-        await services.publisher.archive(key)
+        await services.publisher.archive(_storable(key))
     except Unknown as error:
         raise not_found(f"there is no segment {key}") from error
     except Conflict as conflict:
@@ -197,7 +204,7 @@ async def segment_members(
 async def change_members(services: WithServices, key: Key, change: ListChange) -> ListChanged:
     """Add ids to a list and remove others. Ids that are no customers yet count once they are."""
     try:
-        changed = await services.publisher.change_list(key, change.add, change.remove)
+        changed = await services.publisher.change_list(_storable(key), change.add, change.remove)
     except Unknown as error:
         raise not_found(f"there is no segment {key}") from error
     except Conflict as conflict:
@@ -213,19 +220,32 @@ def _key(key: str) -> str:
         raise invalid([Problem("/path/key", "bad_key", detail)]) from error
 
 
+def _storable(key: str) -> str:
+    """A key that the database can be asked about. Raises HttpProblem 404."""
+    if "\0" in key:
+        raise not_found(f"there is no segment {key}")
+    return key
+
+
 async def _stored(services: WithServices, key: str) -> SegmentRow:
     async with services.database.engine.connect() as connection:
-        row = await stored.get(connection, key) if "\0" not in key else None
+        row = await stored.get(connection, _storable(key))
     if row is None:
         raise not_found(f"there is no segment {key}")
     return row
 
 
 async def _save(
-    services: WithServices, key: str, document: SegmentDocument, *, create: bool = False
+    services: WithServices,
+    key: str,
+    document: SegmentDocument,
+    *,
+    create: bool = False,
+    based_on: int | None = None,
 ) -> SegmentRow:
+    definition = wanted(key, document, based_on)
     try:
-        rows = await services.publisher.save([wanted(key, document)], create=create)
+        rows = await services.publisher.save([definition], create=create)
     except Conflict as conflict:
         raise _conflict(conflict) from conflict
     return rows[0]

@@ -44,17 +44,23 @@ class Conflict(RuntimeError):
         self.users = list(users)
 
 
+class Stale(RuntimeError):
+    """The segment is no longer the version that the change was made from."""
+
+
 class Unknown(LookupError):
     """There is no such segment."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A segment as somebody wants it: its key, its status, its definition."""
+    """A segment as somebody wants it: its key, its status, its definition, and perhaps the
+    version that this was made from."""
 
     key: str
     status: str
     definition: Mapping[str, Any]
+    based_on: int | None = None
 
 
 class _Publication:
@@ -115,13 +121,17 @@ class Publisher:
     async def save(self, wanted: Sequence[Wanted], *, create: bool = False) -> list[SegmentRow]:
         """Save segments, all or none. `create`: a key that is taken is a conflict.
 
-        Raises Invalid (pointers into the one segment, or below `/INDEX` for several), Conflict.
+        Raises Invalid (pointers into the one segment, or below `/INDEX` for several), Conflict,
+        Stale.
         """
         async with self._publishing() as change:
-            parsed = self._check(wanted)
+            known = [await segments.get(change.connection, each.key) for each in wanted]
+            for each, before in zip(wanted, known, strict=True):
+                if each.based_on not in (None, before and before.version):
+                    raise Stale(each.key)
             rows = []
-            for each, condition in zip(wanted, parsed, strict=True):
-                before = await segments.get(change.connection, each.key)
+            parsed = self._check(wanted)
+            for each, condition, before in zip(wanted, parsed, known, strict=True):
                 if create and before is not None and before.status != "archived":
                     raise Conflict("exists", f"there is a segment {each.key} already")
                 rows.append(await self._store(change, each, condition, before))
