@@ -59,15 +59,15 @@ class Service:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
-    def pages(self, path: str, limit: int) -> Iterator[list[Any]]:
+    def pages(self, path: str, **query: Any) -> Iterator[list[Any]]:
         """The pages of a list, each asked for when the one before has been read."""
-        cursor: str | None = ""
-        while cursor is not None:
-            query = {"limit": limit} if cursor == "" else {"limit": limit, "cursor": cursor}
+        while True:
             answer = self.ask("get", path, params=query)
             assert answer.status_code == 200, answer.text
-            cursor = answer.json()["next_cursor"]
             yield answer.json()["items"]
+            query["cursor"] = answer.json()["next_cursor"]
+            if query["cursor"] is None:
+                return
 
     def settle(self) -> None:
         """Wait until no job is queued or running, as `/jobs` tells; none may have failed."""

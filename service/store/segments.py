@@ -89,12 +89,12 @@ async def search(
     if tag is not None:
         conditions.append(document["tags"].contains([tag]))
     if q is not None:
-        needle = f"%{_literal(q)}%"
-        conditions.append(
-            func.concat_ws(
-                " ", segments.c.key, document["name"].astext, document["description"].astext
-            ).ilike(needle, escape="\\")
+        words = func.concat_ws(
+            " ", segments.c.key, document["name"].astext, document["description"].astext
         )
+        # The key's own collation would fold the case of ASCII alone.
+        words = words.collate("default")
+        conditions.append(words.ilike(f"%{_literal(q)}%", escape="\\"))
     query = (
         select(*_COLUMNS)
         .select_from(_WITH_METRICS)

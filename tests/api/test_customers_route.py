@@ -87,13 +87,13 @@ def test_transitions_in_pages_while_more_come(fresh: Service) -> None:
     for age in (20, 10) * 5:
         fresh.assign("c-1", traits={"age": age})
     seen: list[int] = []
-    for page in fresh.pages("/customers/c-1/transitions", 3):
+    for page in fresh.pages("/customers/c-1/transitions", limit=3):
         assert len(page) <= 3
         seen += [transition["sequence"] for transition in page]
         fresh.assign("c-1", traits={"age": 20 if len(seen) % 2 else 10})
     assert seen == list(range(10, 0, -1))
     fresh.assign("c-2")
-    assert list(fresh.pages("/customers/c-2/transitions", 3)) == [[]]
+    assert list(fresh.pages("/customers/c-2/transitions", limit=3)) == [[]]
 
 
 @pytest.mark.parametrize("customer_id", ODD_IDS)
