@@ -16,7 +16,7 @@ from service.core.bitmaps import Bitmap, pack, unpack
 from service.core.catalog import Catalog
 from service.core.columns import Block, Column, Flags
 from service.core.conditions import Condition, Rule, Source
-from service.core.field_index import rule_identity
+from service.core.constraints import rule_identity
 from service.core.instants import Moment
 from service.core.interpreting import absent_truth
 from service.core.matching import Scheme, fields_read

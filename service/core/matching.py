@@ -24,7 +24,8 @@ from service.core.conditions import (
     references_of,
     rules_of,
 )
-from service.core.field_index import Clock, FieldIndexBuilder, Question, rule_identity
+from service.core.constraints import FieldConstraints, Question, rule_identity
+from service.core.field_index import Clock, FieldIndex
 from service.core.horizons import looks_at_time, next_change
 from service.core.instants import Moment
 from service.core.interpreting import rule_truth
@@ -106,7 +107,7 @@ class LevelIndex:
         )
 
     def _gather(self, literals: Iterable[tuple[int, Rule, bool]]) -> None:
-        builders: dict[str, FieldIndexBuilder] = {}
+        builders: dict[str, FieldConstraints] = {}
         pairs: dict[tuple[object, ...], Question] = {}
         references: dict[tuple[str, bool], list[int]] = defaultdict(list)
         on_lists: list[int] = []
@@ -122,10 +123,10 @@ class LevelIndex:
             else:
                 builder = builders.get(rule.field.name)
                 if builder is None:
-                    builder = FieldIndexBuilder(rule.field, self.zone)
+                    builder = FieldConstraints(rule.field, self.zone)
                     builders[rule.field.name] = builder
                 builder.add(clause, rule, wanted)
-        indexes = [builder.build(self.size) for builder in builders.values()]
+        indexes = [FieldIndex(builder, self.size) for builder in builders.values()]
         static = [index for index in indexes if not index.is_timed]
         self.plain = [
             (index.field.path[0], index.absent, index.lookup)

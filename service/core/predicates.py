@@ -26,7 +26,7 @@ from service.core.columns import (
 )
 from service.core.comparisons import TIMES, Interval, normal
 from service.core.conditions import Field, Rule
-from service.core.field_index import equality_intervals
+from service.core.constraints import equality_intervals
 from service.core.instants import Moment
 from service.core.lines import TEXTS_KEPT, Line
 from service.core.operators import Family, Operand
