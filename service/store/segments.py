@@ -93,8 +93,8 @@ async def search(
             " ", segments.c.key, document["name"].astext, document["description"].astext
         )
         # The key's own collation would fold the case of ASCII alone.
-        words = words.collate("default")
-        conditions.append(words.ilike(f"%{_literal(q)}%", escape="\\"))
+        searched = words.collate("default")
+        conditions.append(searched.ilike(f"%{_literal(q)}%", escape="\\"))
     query = (
         select(*_COLUMNS)
         .select_from(_WITH_METRICS)
