@@ -12,8 +12,9 @@ from service.flows.jobs import Jobs
 from service.flows.publishing import Publisher
 from service.live import Live
 from service.settings import Settings
+from service.store.batches import Limits
 from service.store.database import Database
-from service.store.writer import Gauges, Limits, Writer
+from service.store.writer import Gauges, Writer
 
 
 def system_clock() -> int:

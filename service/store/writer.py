@@ -10,17 +10,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import asyncpg
-import msgspec
 import structlog
 
-from service.core.deciding import Decision, Input, Membership, State, Undecidable
-from service.core.merging import count_traits
-from service.core.parsing import Invalid, Problem
+from service.core.deciding import Decision, Input, State
 from service.store import states
+from service.store.batches import Batch, Limits, NotStored, Outcome, Serving, Work
 from service.store.database import CANT_READ, UNAVAILABLE, Database
 
 log = structlog.get_logger()
@@ -55,56 +53,6 @@ class Overloaded(RuntimeError):
 
 class StoreUnavailable(RuntimeError):
     """The database can't be reached, or did not answer; what was sent may or may not be stored."""
-
-
-class NotStored(RuntimeError):
-    """This one piece of work can't be stored, whatever is tried."""
-
-
-class Serving(Protocol):
-    """What decides: a catalog with its models, as the writer needs it."""
-
-    @property
-    def revision(self) -> int:
-        """The catalog's revision."""
-
-    @property
-    def has_lists(self) -> bool:
-        """Whether deciding needs to know the lists a customer is on."""
-
-    @property
-    def blocking(self) -> bool:
-        """Whether deciding waits for another process, so that an event loop must not do it."""
-
-    def decide(self, state: State, given: Input | None, now: int) -> Decision:
-        """Decide one customer. Raises Invalid or Undecidable."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one customer may have."""
-
-    traits: int = 500
-    traits_bytes: int = 65_536
-
-
-@dataclass(slots=True)
-class Work:
-    """One customer to decide: with new input, or (`given` None) only to look again."""
-
-    customer_id: str
-    given: Input | None
-    answer: asyncio.Future[Decision | None]
-    tries: int = 0
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What a batch came to: answers, errors, and work whose rows others held."""
-
-    decided: list[tuple[Work, Decision | None]] = field(default_factory=list)
-    failed: list[tuple[Work, Exception]] = field(default_factory=list)
-    held: list[Work] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -393,7 +341,7 @@ class Writer:
                 state = found.get(customer_id) or new.get(customer_id)
                 if state is not None:
                     state.lists = keys
-        decider = _Decider(served, self._clock(), self._limits)
+        decider = Batch(served, self._clock(), self._limits)
         if served.blocking:
             outcome = await asyncio.to_thread(decider.decide, batch, found, new)
         else:
@@ -410,70 +358,6 @@ class Writer:
         newest = max(newest, head or 0)
         if newest > served.revision:
             raise _NewerCatalog(newest)
-
-
-class _Decider:
-    """Decides a batch in memory."""
-
-    def __init__(self, served: Serving, now: int, limits: Limits) -> None:
-        self.served = served
-        self.now = now
-        self.limits = limits
-        self.to_write: list[tuple[Decision, str]] = []
-        self.before: dict[str, Mapping[str, Membership]] = {}
-        self.came_to_nothing: list[str] = []
-
-    def decide(
-        self, batch: Sequence[Work], found: Mapping[str, State], new: Mapping[str, State]
-    ) -> Outcome:
-        """Decide each piece of work whose row we hold."""
-        outcome = Outcome()
-        for work in batch:
-            state = found.get(work.customer_id) or new.get(work.customer_id)
-            if state is None:
-                if work.given is None:
-                    # Gone, or held: a customer that is looked at again need not exist.
-                    outcome.decided.append((work, None))
-                else:
-                    outcome.held.append(work)
-                continue
-            try:
-                outcome.decided.append((work, self._one(work, state)))
-            except (Invalid, Undecidable) as error:
-                outcome.failed.append((work, error))
-            except Exception as error:
-                # One customer's data must not stop the others; the trace goes to the log.
-                log.exception("decision_failed")
-                outcome.failed.append((work, NotStored(f"deciding failed: {type(error).__name__}")))
-            else:
-                continue
-            if work.customer_id in new:
-                self.came_to_nothing.append(work.customer_id)
-        return outcome
-
-    def _one(self, work: Work, state: State) -> Decision:
-        before = dict(state.memberships)
-        # Another process may have decided this customer by a clock that runs ahead of ours.
-        now = max(self.now, state.decided_at or 0)
-        decision = self.served.decide(state, work.given, now)
-        if decision.stored:
-            encoded = msgspec.json.encode(state.traits)
-            self._check(state, encoded)
-            self.to_write.append((decision, encoded.decode()))
-            self.before[state.customer_id] = before
-        return decision
-
-    def _check(self, state: State, encoded: bytes) -> None:
-        limits = self.limits
-        if (
-            len(state.times) > limits.traits
-            and count_traits(state.traits, state.times) > limits.traits
-        ):
-            detail = f"a customer has {limits.traits:,} traits at most"
-            raise Invalid([Problem("/traits", "too_many", detail)])
-        if len(encoded) > limits.traits_bytes:
-            detail = f"a customer's traits take {limits.traits_bytes:,} bytes at most"
-            raise Invalid([Problem("/traits", "too_large", detail)])
 
 
 def _future() -> asyncio.Future[Decision | None]:

@@ -11,7 +11,8 @@ from service.api.services import Services
 from service.core.deciding import Input
 from service.core.instants import DAY, MINUTE, SECOND, format_instant, to_datetime
 from service.core.parsing import Invalid
-from service.store.writer import NotStored, Overloaded, StoreUnavailable
+from service.store.batches import NotStored
+from service.store.writer import Overloaded, StoreUnavailable
 from tests.running import (
     NOW,
     PATIENCE,
