@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from itertools import islice
 from typing import Annotated, Any
 
 import msgspec
@@ -18,7 +19,8 @@ from service.core.merging import check_names
 from service.core.parsing import Invalid, Problem
 from service.flows.assigning import Assigner
 from service.settings import Settings
-from service.store.writer import NotStored, Overloaded, StoreUnavailable
+from service.store.batches import NotStored
+from service.store.writer import Overloaded, StoreUnavailable
 
 log = structlog.get_logger()
 
@@ -29,8 +31,10 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Observe = Callable[[str, int, float], None]
 
 BATCH_LIMIT = 1_000
+ITEMS_AT_ONCE = 16
 INCLUDES = frozenset({"traits", "treatment"})
 NAMES_REMEMBERED = 10_000
+MEMBERS_REMEMBERED = 100  # of one object: maps keyed by products are not names
 LATER = ("events", "identities", "at")
 
 CustomerId = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
@@ -118,7 +122,7 @@ class AssignRoutes:
 
     def _check(self, request: AssignRequest) -> None:
         for name in LATER:
-            if getattr(request, name):
+            if getattr(request, name) not in (None, [], {}):
                 detail = f"{name} can't be sent in this version"
                 raise invalid([Problem(f"/{name}", "not_available", detail)])
         for index, name in enumerate(request.include):
@@ -129,6 +133,9 @@ class AssignRoutes:
         if request.customer_id is not None and "\0" in request.customer_id:
             raise invalid([Problem("/customer_id", "bad_value", "an id can't hold U+0000")])
         self._check_traits(request.traits)
+        if len(request.traits) > self._settings.traits_limit:
+            detail = f"a customer has {self._settings.traits_limit:,} traits at most"
+            raise invalid([Problem("/traits", "too_many", detail)])
 
     def _check_traits(self, traits: Mapping[str, Any]) -> None:
         names = self._names
@@ -147,8 +154,8 @@ class AssignRoutes:
         if len(names) < NAMES_REMEMBERED:
             names.update(traits)
             for value in traits.values():
-                if type(value) is dict:
-                    self._inner_names.update(value)
+                if type(value) is dict and len(self._inner_names) < NAMES_REMEMBERED:
+                    self._inner_names.update(islice(value, MEMBERS_REMEMBERED))
 
     def _flat(self, value: list[Any] | dict[str, Any]) -> bool:
         """Whether a list or an object holds scalars only, none of them suspicious."""
@@ -173,9 +180,12 @@ class AssignRoutes:
         if len(request.customers) > BATCH_LIMIT:
             detail = f"a batch holds {BATCH_LIMIT:,} customers at most"
             raise invalid([Problem("/customers", "too_many", detail)])
-        results = await asyncio.gather(
-            *(self._item(index, raw, request.record) for index, raw in enumerate(request.customers))
-        )
+        tasks = []
+        for index, raw in enumerate(request.customers):
+            tasks.append(asyncio.create_task(self._item(index, raw, request.record)))
+            if index % ITEMS_AT_ONCE == ITEMS_AT_ONCE - 1:
+                await asyncio.sleep(0)  # others wait for the event loop too
+        results = await asyncio.gather(*tasks)
         all_unavailable = bool(results) and all(status == 503 for status, _ in results)
         body = b'{"results":[' + b",".join(answer for _, answer in results) + b"]}"
         return (503 if all_unavailable else 200), body

@@ -93,8 +93,13 @@ def compile_catalog(
     schema: Schema,
     revision: int = 0,
     previous: Catalog | None = None,
+    missing_models: Mapping[str, str] | None = None,
 ) -> Catalog:
-    """Compile active definitions. Conditions unchanged since `previous` are not parsed again."""
+    """Compile active definitions. Conditions unchanged since `previous` are not parsed again.
+
+    `missing_models`: models that should be served and can't be, each with the reason. Segments
+    that read them are refused: without the model they would look as if everyone had left.
+    """
     refused: dict[str, Refusal] = {}
     segments: dict[str, Segment] = {}
     for definition in definitions:
@@ -104,6 +109,8 @@ def compile_catalog(
             refused[definition.key] = Refusal(definition.key, tuple(fault.problems))
         else:
             segments[definition.key] = segment_of(definition, condition)
+    if missing_models:
+        _refuse_without_models(segments, refused, missing_models)
     _refuse_shared_priorities(segments, refused)
     _refuse_dangling(segments, refused)
     levels = _levels_or_refuse(segments, refused)
@@ -153,6 +160,17 @@ def schemes_of(segments: Iterable[Segment]) -> dict[str, tuple[str, ...]]:
             entry = (definition.priority or 0, definition.key)
             members.setdefault(definition.scheme, []).append(entry)
     return {scheme: tuple(key for _, key in sorted(entries)) for scheme, entries in members.items()}
+
+
+def _refuse_without_models(
+    segments: dict[str, Segment], refused: dict[str, Refusal], missing: Mapping[str, str]
+) -> None:
+    for key, segment in list(segments.items()):
+        models = frozenset() if segment.condition is None else models_of(segment.condition)
+        for name in sorted(models & missing.keys()):
+            detail = f"it reads the model {name}, which is refused: {missing[name]}"
+            _refuse(segments, refused, key, Problem("/condition", "model_refused", detail))
+            break
 
 
 def _refuse_shared_priorities(segments: dict[str, Segment], refused: dict[str, Refusal]) -> None:

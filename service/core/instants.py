@@ -28,6 +28,7 @@ _DATE_TIME = re.compile(
     re.ASCII,
 )
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+LONGEST_INSTANT = 64
 _DURATION = re.compile(r"(\d{1,6})(s|min|h|d|w|mo|y)", re.ASCII)
 _UNIT = {"s": SECOND, "min": MINUTE, "h": HOUR, "d": DAY, "w": WEEK}
 _MONTHS = {"mo": 1, "y": 12}
@@ -75,14 +76,17 @@ def format_instant(instant: int) -> str:
     return text + "Z"
 
 
-@lru_cache(maxsize=65_536)
 def parse_instant(text: str, zone: tzinfo) -> int | None:
     """Microseconds since the epoch of RFC 3339 text, or None when it is something else.
 
     A date without a time is the start of that day in `zone`; a time without a zone is UTC.
     """
-    if len(text) > 64:
-        return None
+    # Asked before what is remembered: callers send texts as long as they like.
+    return None if len(text) > LONGEST_INSTANT else _parse_instant(text, zone)
+
+
+@lru_cache(maxsize=65_536)
+def _parse_instant(text: str, zone: tzinfo) -> int | None:
     if _DATE.fullmatch(text):
         day = _parse_date(text)
         return None if day is None else start_of_day(day, zone)

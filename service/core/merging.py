@@ -232,6 +232,17 @@ def _carry(source: Mapping[str, Any], target: dict[str, Any], steps: Sequence[st
         target.pop(last, None)
 
 
+def without_nulls(patch: dict[str, Any]) -> dict[str, Any]:
+    """A patch as it would stand merged into nothing: what it removes is not there."""
+    if not any(value is None or type(value) is dict for value in patch.values()):
+        return patch
+    return {
+        name: without_nulls(value) if type(value) is dict else value
+        for name, value in patch.items()
+        if value is not None
+    }
+
+
 def same(left: Any, right: Any) -> bool:
     """Whether two JSON values are the same: `1` and `1.0` are, `1`, `"1"` and `true` are not."""
     if is_number(left) and is_number(right):

@@ -61,12 +61,22 @@ def is_number(value: object) -> TypeGuard[int | float]:
     return type(value) is int or (type(value) is float and not math.isnan(value))
 
 
-@lru_cache(maxsize=65_536)
+# Longer texts are not worth remembering: few repeat, and callers send them as long as they like.
+REMEMBERED_LENGTH = 128
+
+
 def fold(text: str) -> str:
     """The text as strings compare: NFC, Unicode case-folded, NFC again (folding can undo it)."""
+    return _fold_remembered(text) if len(text) <= REMEMBERED_LENGTH else _fold(text)
+
+
+def _fold(text: str) -> str:
     if text.isascii():
         return text.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+
+
+_fold_remembered = lru_cache(maxsize=65_536)(_fold)
 
 
 def compose(text: str) -> str:
@@ -102,14 +112,16 @@ _VERSION = re.compile(
 VersionKey = tuple[tuple[int, ...], tuple[Any, ...]]
 
 
-@lru_cache(maxsize=16_384)
 def version_key(text: str) -> VersionKey | None:
     """A version string's sort key in the order of Semantic Versioning 2.0.0, section 11.
 
     Missing places count as zero, build metadata is ignored; None when it is no version.
     """
-    if len(text) > 256:
-        return None
+    return None if len(text) > 256 else _version_key(text)
+
+
+@lru_cache(maxsize=16_384)
+def _version_key(text: str) -> VersionKey | None:
     match = _VERSION.fullmatch(text)
     if match is None:
         return None

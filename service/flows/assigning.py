@@ -13,7 +13,7 @@ from service.core.deciding import (
     add_outputs,
     walk,
 )
-from service.core.merging import coerced
+from service.core.merging import coerced, without_nulls
 from service.core.parsing import Problem
 from service.live import Live, Served
 from service.store import states
@@ -55,6 +55,7 @@ class Assigner:
         served = self._live.served
         catalog = served.catalog
         fitting, problems = coerced(traits, catalog.schema)
+        fitting = without_nulls(fitting)
         now = self._clock()
         outputs = served.score(fitting) if served.models else {}
         if outputs:

@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from operator import attrgetter
@@ -41,13 +41,16 @@ def schema_of(settings: Settings, types: dict[str, str]) -> Schema:
 
 
 def build(rows: CatalogRows, settings: Settings, previous: Served | None) -> Served:
-    """Compile a catalog and load its models; reuses what has not changed."""
+    """Load the models and compile the catalog; reuses what has not changed."""
+    models, refused = _models(rows.models, settings, previous)
+    served = {model.name for model in models}
     with _collector_resting():
         catalog = compile_catalog(
             rows.definitions,
             schema_of(settings, rows.types),
             rows.revision,
             previous.catalog if previous else None,
+            {model.name: model.reason for model in refused if model.name not in served},
         )
         if rows.refused:
             catalog = replace(
@@ -55,9 +58,16 @@ def build(rows: CatalogRows, settings: Settings, previous: Served | None) -> Ser
                 refused=tuple(sorted((*catalog.refused, *rows.refused), key=attrgetter("key"))),
                 refused_keys=catalog.refused_keys | {refusal.key for refusal in rows.refused},
             )
+    return Served(catalog, rows.publications, models, refused)
+
+
+def _models(
+    rows: Sequence[ModelRow], settings: Settings, previous: Served | None
+) -> tuple[tuple[ActiveModel, ...], tuple[RefusedModel, ...]]:
+    """The models that can be served, and those that can't; the last good one of a name stays."""
     models: list[ActiveModel] = []
     refused: list[RefusedModel] = []
-    for row in rows.models:
+    for row in rows:
         known = _known(previous, row.name)
         if known is not None and known.digest == row.digest and known.version == row.version:
             models.append(known)
@@ -69,7 +79,7 @@ def build(rows: CatalogRows, settings: Settings, previous: Served | None) -> Ser
             refused.append(RefusedModel(row.name, row.version, str(error)))
             if known is not None:
                 models.append(known)
-    return Served(catalog, rows.publications, tuple(models), tuple(refused))
+    return tuple(models), tuple(refused)
 
 
 @contextmanager
