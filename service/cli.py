@@ -314,6 +314,8 @@ def train(
         async with process.running(background=False) as parts:
             async with parts.database.engine.connect() as connection:
                 known = await models.versions(connection, name)
+            # A version is never written again, also when the demo that used it was removed.
+            known += [path.name for path in (config.bundles / name).glob("*")]
             chosen = version or str(max((int(v) for v in known if v.isdigit()), default=0) + 1)
             digest, manifest = await asyncio.to_thread(_train_in_child, config, file, name, chosen)
             await parts.publisher.activate_model(name, chosen, digest, manifest)

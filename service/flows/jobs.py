@@ -8,14 +8,16 @@ from contextlib import suppress
 import structlog
 from sqlalchemy import text
 
-from service.core.deciding import Decision
+from service.core.deciding import Decision, Undecidable
 from service.core.instants import to_datetime
+from service.core.parsing import Invalid
 from service.live import Live
 from service.settings import Settings
 from service.store import catalogs, jobs, metrics
+from service.store.batches import NotStored
 from service.store.database import CANT_READ, Database
 from service.store.jobs import JobRow
-from service.store.writer import NotStored, Overloaded, StoreUnavailable, Writer
+from service.store.writer import Overloaded, StoreUnavailable, Writer
 
 log = structlog.get_logger()
 
@@ -33,6 +35,11 @@ _NEXT = text("""
 
 class Stuck(RuntimeError):
     """A job can't come to its end; the text says why, without naming customers."""
+
+
+# Why a customer was not decided: something that passes, or the customer's own data.
+NOT_NOW = Overloaded | StoreUnavailable | Undecidable
+NEVER = NotStored | Invalid
 
 
 class Jobs:
@@ -109,7 +116,8 @@ class Jobs:
         async with self._database.engine.begin() as connection:
             await jobs.finish(connection, job.id, done)
         log.info("job_done", id=job.id, kind=job.kind, customers=done)
-        await self.measure()
+        if done:
+            await self.measure()
 
     async def _redecide(self, job: JobRow) -> int:
         """Have every customer decided that an older catalog decided last."""
@@ -139,11 +147,11 @@ class Jobs:
         )
         failures = [answer for answer in answers if isinstance(answer, BaseException)]
         for failure in failures:
-            if not isinstance(failure, Overloaded | StoreUnavailable | NotStored):
+            if not isinstance(failure, NOT_NOW | NEVER):
                 raise failure
-        if any(isinstance(failure, StoreUnavailable | Overloaded) for failure in failures):
+        if any(isinstance(failure, NOT_NOW) for failure in failures):
             await asyncio.sleep(PAUSE_AFTER_FAILURE)
-        poisoned = sum(isinstance(failure, NotStored) for failure in failures)
+        poisoned = sum(isinstance(failure, NEVER) for failure in failures)
         if poisoned == len(ids):
             who = "1 customer" if poisoned == 1 else f"{poisoned} customers"
             raise Stuck(f"{who} can't be decided: the database refuses what they came to")
