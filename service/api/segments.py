@@ -1,5 +1,6 @@
 """`/segments`: the rules table over HTTP."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
@@ -40,7 +41,7 @@ _documents = TypeAdapter(SegmentDocument)
 _keys: TypeAdapter[str] = TypeAdapter(SegmentKey)
 
 
-def served(row: SegmentRow) -> Segment:
+def served(row: SegmentRow, warnings: Sequence[Problem] = ()) -> Segment:
     """A stored segment in the wire's shape."""
     definition = {name: value for name, value in row.definition.items() if value is not None}
     facts = {
@@ -52,6 +53,9 @@ def served(row: SegmentRow) -> Segment:
         "created_at": row.created_at,
         "updated_at": row.updated_at,
         "metrics": row.metrics,
+        "warnings": [
+            {"pointer": each.pointer, "code": each.code, "detail": each.detail} for each in warnings
+        ],
     }
     try:
         return Segment.model_validate({"name": row.key, **definition, **facts})
@@ -112,7 +116,7 @@ async def create_segment(
     """Create a segment; a key that is taken is a conflict."""
     row = await _save(services, document.key, document, create=True)
     response.headers["location"] = f"/segments/{row.key}"
-    return served(row)
+    return await _saved(services, row)
 
 
 @router.get("/{key}")
@@ -133,7 +137,7 @@ async def put_segment(
     row = await _save(services, key, document)
     if before is None:
         response.status_code = 201
-    return served(row)
+    return await _saved(services, row)
 
 
 @router.patch("/{key}")
@@ -149,7 +153,9 @@ async def patch_segment(services: WithServices, key: Key, patch: dict[str, Any])
         except ValidationError as error:
             raise invalid([fault_of(fault, fault["loc"]) for fault in error.errors()]) from error
         try:
-            return served(await _save(services, key, document, based_on=row.version))
+            return await _saved(
+                services, await _save(services, key, document, based_on=row.version)
+            )
         except Stale:
             continue  # somebody changed it meanwhile: the patch applies to what is there now
 
@@ -233,6 +239,11 @@ async def _stored(services: WithServices, key: str) -> SegmentRow:
     if row is None:
         raise not_found(f"there is no segment {key}")
     return row
+
+
+async def _saved(services: WithServices, row: SegmentRow) -> Segment:
+    """A segment just saved, with what its author should know."""
+    return served(row, await services.publisher.warnings(row.definition.get("condition")))
 
 
 async def _save(

@@ -90,6 +90,15 @@ def rules_of(condition: Condition) -> Iterator[Rule]:
             stack.extend(reversed(node.rules))
 
 
+def located_rules(condition: Condition, pointer: str) -> Iterator[tuple[str, Rule]]:
+    """Every rule of a tree with its place in the document that it was parsed from."""
+    if isinstance(condition, Rule):
+        yield pointer, condition
+        return
+    for index, child in enumerate(condition.rules):
+        yield from located_rules(child, f"{pointer}/rules/{index}")
+
+
 def references_of(condition: Condition) -> frozenset[str]:
     """Keys of the segments that a tree refers to."""
     return frozenset(

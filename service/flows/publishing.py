@@ -19,13 +19,13 @@ from service.core.catalog import (
     shared_priority,
     users_of,
 )
-from service.core.conditions import Condition, models_of
+from service.core.conditions import Condition, Rule, Source, located_rules, models_of
 from service.core.english import summarise
 from service.core.instants import to_datetime
 from service.core.parsing import Invalid, Problem, parse_condition
 from service.flows.following import Follower
 from service.live import Live
-from service.store import catalogs, jobs, models, segments
+from service.store import catalogs, customers, jobs, models, segments
 from service.store.catalogs import definition_of
 from service.store.database import Database
 from service.store.segments import SegmentRow
@@ -217,6 +217,26 @@ class Publisher:
         if users:
             raise Conflict("in_use", f"{key} is used by {', '.join(users)}", users)
 
+    async def warnings(self, condition: Any) -> list[Problem]:
+        """What to know of a stored condition: the negative rules that people expect to hold for
+        customers without a value, and how many those are."""
+        if condition is None:
+            return []
+        parsed = parse_condition(condition, self._live.served.catalog.schema)
+        found = []
+        async with self._database.engine.connect() as connection:
+            for pointer, rule in located_rules(parsed, "/condition"):
+                if not expects_absence(rule):
+                    continue
+                missing, total = await customers.without(connection, rule.field.path)
+                if missing:
+                    detail = (
+                        f"{missing:,} of {total:,} customers have no {rule.field.name}, and this "
+                        'rule is not met without one; "missing": true would count them in'
+                    )
+                    found.append(Problem(pointer, "no_value", detail))
+        return found
+
     async def archive(self, key: str) -> None:
         """Archive a segment; its members leave. Raises Unknown, Conflict while it is used."""
         async with self._publishing() as change:
@@ -261,6 +281,12 @@ class Publisher:
         async with self._publishing() as change:
             yield change.connection
             change.publish(cause, key, redecide=True)
+
+
+def expects_absence(rule: Rule) -> bool:
+    """Whether a rule reads as if it held for customers without a value, and does not."""
+    is_trait = rule.field.source is Source.TRAIT
+    return rule.operator.negative and is_trait and rule.missing is None
 
 
 def kind_of(condition: Condition | None) -> str:

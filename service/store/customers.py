@@ -72,3 +72,11 @@ async def erase_many(connection: AsyncConnection, customer_ids: Sequence[str]) -
     ids = func.any(list(customer_ids))
     for table in (customers, memberships, transitions, trait_history, list_members):
         await connection.execute(delete(table).where(table.c.customer_id == ids))
+
+
+async def without(connection: AsyncConnection, path: Sequence[str]) -> tuple[int, int]:
+    """How many customers have no value at a trait's path, and how many customers there are."""
+    value = customers.c.traits[tuple(path)].astext
+    query = select(func.count().filter(value.is_(None)), func.count()).select_from(customers)
+    missing, total = (await connection.execute(query)).one()
+    return int(missing), int(total)
