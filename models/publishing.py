@@ -14,7 +14,7 @@ from typing import Any
 import joblib
 import msgspec
 import numpy as np
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # ships no types
 
 from models import conversion
 from models.training import TrainedModel

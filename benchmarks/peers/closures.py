@@ -154,7 +154,7 @@ def _every(tests: list[Test]) -> Test:
 
 def _some(tests: list[Test]) -> Test:
     def test(slots: Slots) -> bool:
-        for each in tests:  # noqa: SIM110
+        for each in tests:  # noqa: SIM110 - as above
             if each(slots):
                 return True
         return False
@@ -179,7 +179,7 @@ def _km(a: tuple[float, float, float], b: tuple[float, float, float]) -> float:
 def _make(expression: str) -> Callable[[int, Any], Test]:
     """A maker of closures over `slot` and `operand`; the source is this module's own."""
     source = f"lambda slot, operand: lambda slots: (v := slots[slot]) is not None and {expression}"
-    return eval(source, {"km": _km})  # noqa: S307
+    return eval(source, {"km": _km})  # noqa: S307 - text of our own making
 
 
 _MAKE = {

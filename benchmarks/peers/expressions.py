@@ -30,7 +30,7 @@ def _guarded(name: str, operator: str, value: object, dialect: Dialect) -> str:
     if operator == "notIn":
         return dialect.not_in.format(name=name, values=json.dumps(value))
     if operator in ("between", "notBetween"):
-        low, high = value  # type: ignore[misc]
+        low, high = value  # type: ignore[misc]  # a pair, by the operator
         if operator == "between":
             return f"{name} >= {low}{dialect.every}{name} <= {high}"
         return f"({name} < {low}{dialect.some}{name} > {high})"

@@ -93,7 +93,7 @@ class AssignRoutes:
             await respond_problem(send, problem, path)
         except ClientGone:
             status = 499
-        except Exception:
+        except Exception:  # the last resort: logged whole, answered without details
             log.exception("request_failed", route=path)
             status = 500
             await respond_problem(send, problems.internal(), path)

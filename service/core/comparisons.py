@@ -282,10 +282,6 @@ def sample(raw: Any, operand: Any, rule: "Rule", moment: Moment) -> Truth:
     return sample_position(salt, raw) < float(percent)
 
 
-def present(raw: Any, operand: Any, rule: "Rule", moment: Moment) -> Truth:
-    return True
-
-
 def absent(raw: Any, operand: Any, rule: "Rule", moment: Moment) -> Truth:
     return False
 

@@ -123,7 +123,7 @@ class FieldConstraints:
                 return self._equality(clause, rule, wanted)
             case Family.ORDER:
                 assert base.interval is not None  # noqa: S101 - every order operator has one
-                assert rule.kind is not None  # noqa: S101
+                assert rule.kind is not None  # noqa: S101 - the parser gives order rules a kind
                 self._line(clause, rule.kind, [base.interval(rule.operand)], wanted)
                 return True
             case Family.AGE:
@@ -150,7 +150,7 @@ class FieldConstraints:
         kind = kind_of_operand(rule)
         values = [value for _, value in rule.operand]
         if kind in _LINES:
-            assert kind is not None  # noqa: S101
+            assert kind is not None  # noqa: S101 - None is not among the lines
             self._line(clause, kind, equality_intervals(kind, values), wanted)
         elif kind is TraitType.STRING:
             table = self.exact if rule.case_sensitive else self.folded

@@ -5,7 +5,7 @@ state that an older catalog decided is first decided again as it is; what time a
 since is settled, each change at its own instant; then the new input is folded in.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -335,8 +335,3 @@ class _Run:
             transitions=self.transitions,
             stored=self.stored,
         )
-
-
-def keys_of(catalog: Catalog, truths: int) -> Sequence[str]:
-    """Keys of the segments in a bitset, sorted."""
-    return sorted(catalog.keys[position] for position in positions_of(truths))

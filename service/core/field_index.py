@@ -134,7 +134,7 @@ class FieldIndex:
 
     def _number_lookup(self) -> Callable[[Any], int]:
         lane, static, beside = self.numbers, self.static, self.beside_number
-        assert lane is not None  # noqa: S101
+        assert lane is not None  # noqa: S101 - the shortcut was chosen for this lane
         if lane.table is None:
             return static
         bounds, table = lane.bounds, [beside | bits for bits in lane.table]
@@ -149,13 +149,13 @@ class FieldIndex:
 
     def _list_lookup(self) -> Callable[[Any], int]:
         lane, static, beside = self.items, self.static, self.beside_list
-        assert lane is not None  # noqa: S101
+        assert lane is not None  # noqa: S101 - the shortcut was chosen for this lane
         out = lane.out
         return lambda value: beside | out(value) if type(value) is list else static(value)
 
     def _place_lookup(self) -> Callable[[Any], int]:
         lane, static, beside = self.places, self.static, self.beside_object
-        assert lane is not None  # noqa: S101
+        assert lane is not None  # noqa: S101 - the shortcut was chosen for this lane
         out, wrong = lane.out, lane.wrong
 
         def lookup(value: Any) -> int:

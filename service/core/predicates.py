@@ -80,7 +80,7 @@ class FieldPlan:
                 return self._equality(rule)
             case Family.ORDER:
                 assert rule.kind is not None  # noqa: S101 - the parser gives order rules a kind
-                assert rule.operator.interval is not None  # noqa: S101
+                assert rule.operator.interval is not None  # noqa: S101 - as above
                 return [self._on_line(rule, rule.kind, [rule.operator.interval(rule.operand)])]
             case Family.AGE:
                 return [self._on_line(rule, TraitType.INSTANT, None)]
@@ -208,11 +208,11 @@ def _window(rule: Rule, moment: Moment) -> list[Interval]:
     assert ages is not None  # noqa: S101 - every window has one
     back = now - instants.shift(now, rule.operand, zone, -1)
     low, high = ages(instants.Duration(0, back, text))
-    assert low is not None and high is not None  # noqa: S101, PT018
+    assert low is not None and high is not None  # noqa: S101, PT018 - windows have two ends
     if low[0] < 0:
         ahead = instants.shift(now, rule.operand, zone, 1) - now
         low, high = ages(instants.Duration(0, ahead, text))
-        assert low is not None and high is not None  # noqa: S101, PT018
+        assert low is not None and high is not None  # noqa: S101, PT018 - windows have two ends
     return [((now - high[0], 1), (now - low[0], 1))]
 
 

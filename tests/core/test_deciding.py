@@ -16,12 +16,12 @@ from service.core.deciding import (
     Publication,
     State,
     decide,
-    keys_of,
 )
 from service.core.instants import DAY, HOUR, MINUTE, SECOND, format_instant
 from service.core.merging import Written
 from service.core.parsing import Schema
 from service.core.traits import TraitType
+from tests.core.specification import keys_of
 
 NOW = 1_800_000_000 * SECOND
 ADULT = ("age", ">=", 18)
@@ -100,7 +100,7 @@ def test_nothing_changed_nothing_to_store() -> None:
     again = decide(served, state, NOW + 59 * SECOND, given(NOW + 59 * SECOND, age=20))
     assert not again.stored
     assert moves(again) == []
-    assert keys_of(served, again.truths) == ["adult"]
+    assert keys_of(served, again.truths) == {"adult"}
 
 
 def test_being_seen_is_stored_every_minute() -> None:
@@ -222,7 +222,7 @@ def test_a_list_that_is_left_and_one_that_is_joined() -> None:
     served = catalog(a_list("beta"), segment("both", ("segment:beta", "=", True), ADULT))
     state = newcomer(lists=frozenset({"beta"}))
     first = decide(served, state, NOW, given(NOW, age=20))
-    assert keys_of(served, first.truths) == ["beta", "both"]
+    assert keys_of(served, first.truths) == {"beta", "both"}
     first.state.lists = frozenset()
     second = decide(served, first.state, NOW + DAY, given(NOW + DAY))
     assert {move[2] for move in moves(second) if move[1] == "-"} == {"beta", "both"}
@@ -343,6 +343,6 @@ def test_looking_again_when_nothing_is_due_stores_nothing_and_answers() -> None:
     state = known(served, ordered=ago(NOW, DAY))
     decision = decide(served, state, NOW + DAY)
     assert not decision.stored
-    assert keys_of(served, decision.truths) == ["recent"]
+    assert keys_of(served, decision.truths) == {"recent"}
     assert decision.horizon.valid_until == NOW + 6 * DAY
     assert decision.state.decided_at == NOW
