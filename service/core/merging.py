@@ -63,7 +63,7 @@ def check_names(patch: Mapping[str, Any], pointer: str = "/traits") -> list[Prob
 
 
 def _is_point(value: Mapping[str, Any]) -> bool:
-    return value.keys() == {"lat", "lon"} and None not in value.values()
+    return value.keys() == {"lat", "lon"} and all(map(is_number, value.values()))
 
 
 def leaves(patch: Mapping[str, Any], schema: Schema, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -38,7 +38,7 @@ def arriving(patches: list[tuple[int, dict[str, Any]]], schema: Schema = PLAIN) 
 def merge_patch(target: Any, patch: Any) -> Any:
     """RFC 7396, section 2, word for word; but points replace whole."""
     if not isinstance(patch, dict) or (
-        patch.keys() == {"lat", "lon"} and None not in patch.values()
+        patch.keys() == {"lat", "lon"} and all(type(v) in (int, float) for v in patch.values())
     ):
         return patch
     result = dict(target) if isinstance(target, dict) else {}
@@ -68,6 +68,7 @@ def merge_patch(target: Any, patch: Any) -> Any:
         ({"a": 5}, {"a": {"b": None}}, {"a": {}}),
         ({"a": 5}, {"a": {"b": {"c": 1}}}, {"a": {"b": {"c": 1}}}),
         ({"a": {"b": {"c": 1}}}, {"a": {"b": {"c": None}}}, {"a": {"b": {}}}),
+        ({}, {"a": {"lat": {}, "lon": {"b": None}}}, {"a": {"lat": {}, "lon": {}}}),
     ],
 )
 def test_the_cases_of_rfc_7396(
