@@ -478,7 +478,7 @@ async def test_a_newer_catalog_of_another_process_decides(database_url: str) -> 
     """A process that does not look for news by itself hears of it from the row."""
     async with (
         running(database_url, background=False) as behind,
-        running(database_url) as ahead,
+        running(database_url, background=False) as ahead,
     ):
         await assign(behind, "known", age=20)
         await ahead.publisher.save([segment("adult", ("age", ">=", 18))])
