@@ -165,6 +165,7 @@ def _run_server(config: Settings, url: str, sample: str | None) -> None:
             access_log=False,
             log_config=None,
             server_header=False,
+            proxy_headers=False,
             timeout_graceful_shutdown=20,
         )
     )
@@ -245,7 +246,7 @@ async def _load_demo(config: Settings, url: str) -> dict[str, Any]:
             await demo.begin(facts)
             await demo.declare_traits(declarations)
             await parts.publisher.activate_model(setup.MODEL, version, digest, manifest)
-            await demo.save_segments(documents)
+            facts["versions"] = await demo.save_segments(documents)
             await demo.load_customers(
                 customers, lambda done, total: bars.update(recording, completed=done)
             )
@@ -282,19 +283,22 @@ def demo_load() -> None:
 @demo_app.command("remove")
 def demo_remove() -> None:
     """Take the demo out again: its customers, segments, traits and model."""
-    from service.flows.demo import Demo
+    from service.flows.demo import Demo, Removed
     from service.wiring import Process
 
     config = settings()
 
-    async def remove(url: str) -> int:
+    async def remove(url: str) -> Removed:
         process = Process(config, url)
         async with process.running(background=False) as parts:
             demo = Demo(parts.database, parts.publisher, parts.writer, parts.jobs, parts.clock)
             return await demo.remove()
 
     with database(config, beside=True) as url:
-        console.print(f"Removed {asyncio.run(remove(url)):,} customers of the demo.")
+        removed = asyncio.run(remove(url))
+    console.print(f"Removed {removed.customers:,} customers of the demo.")
+    if removed.kept:
+        console.print(f"Left, because you have changed them: {', '.join(removed.kept)}.")
 
 
 @app.command()

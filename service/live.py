@@ -1,6 +1,6 @@
 """The one mutable reference: what this process serves right now."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -14,12 +14,18 @@ from service.core.deciding import (
     State,
     Undecidable,
     decide,
+    decide_together,
+    decision_of,
 )
 from service.core.traits import Profile
 from service.scoring.errors import ScorerUnavailable
 from service.scoring.scorer import Scorer
 
 log = structlog.get_logger()
+
+# From so many profiles on, one run of a model for all costs less than one each.
+MANY = 4
+UP_TO_DATE = Publication()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +88,42 @@ class Served:
         decision.served = self
         return decision
 
+    def score_many(self, profiles: Sequence[Profile]) -> list[Outputs]:
+        """What every model says of each profile, in one run of each. Raises Undecidable."""
+        if len(profiles) < MANY or not self.models:
+            return [self.score(profile) for profile in profiles]
+        try:
+            columns = [model.scorer.predict_many(profiles) for model in self.models]
+        except ScorerUnavailable as error:
+            raise Undecidable(str(error)) from error
+        names = [model.name for model in self.models]
+        return [dict(zip(names, outputs, strict=True)) for outputs in zip(*columns, strict=True)]
+
+    def decide_many(
+        self, asked: Sequence[tuple[State, Input | None, int]]
+    ) -> list[Decision | Exception]:
+        """Decide many customers: each decision, or the exception that it ended with."""
+        catalog = self.catalog
+        results = decide_together(
+            [
+                decision_of(
+                    catalog, state, now, given, self.publication_since(state.catalog_revision)
+                )
+                for state, given, now in asked
+            ],
+            self.score_many,
+        )
+        for result in results:
+            if isinstance(result, Decision):
+                result.served = self
+        return results
+
     def publication_since(self, revision: int) -> Publication:
         """When the current revision was published, and why a customer last decided under an
         older one is decided again: the cause, where all revisions since share one."""
         head = self.catalog.revision
+        if revision == head:
+            return UP_TO_DATE
         latest = self.publications.get(head, Publication())
         causes = {
             self.publications[between].cause if between in self.publications else "definition"

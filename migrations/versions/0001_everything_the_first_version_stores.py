@@ -54,7 +54,7 @@ def upgrade() -> None:
         sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("customer_id", name=op.f("customers_pkey")),
-        postgresql_with={"fillfactor": "70"},
+        postgresql_with={"fillfactor": "70", "toast_tuple_target": "8160"},
     )
     op.create_index(
         op.f("customers_due_at_idx"),

@@ -26,12 +26,11 @@ class Pieces:
         self.treatments = [
             _encode(catalog.segments[key].definition.treatment or {}) for key in catalog.keys
         ]
-        self.order = {
-            position: rank
-            for rank, position in enumerate(
-                sorted(range(len(catalog.keys)), key=catalog.keys.__getitem__)
-            )
-        }
+        self.keys = catalog.keys
+        self.places = catalog.matcher.positions
+        by_key = sorted(range(len(catalog.keys)), key=catalog.keys.__getitem__)
+        # Where each position's segment stands in an answer: by key.
+        self.rank = sorted(range(len(by_key)), key=by_key.__getitem__)
         positions = catalog.matcher.positions
         self.schemes = [
             (scheme, [(1 << positions[member], member) for member in members])
@@ -70,7 +69,7 @@ class AnswerEncoder:
             b'{"customer_id":',
             b"null" if answer.customer_id is None else _encode(answer.customer_id),
             b',"segments":[',
-            b",".join(self._segments(answer, pieces, include, only)),
+            _segments(answer, pieces, include, only),
             b'],"schemes":',
             _encode(_schemes(answer, pieces)),
             *_moves(answer, only),
@@ -101,43 +100,66 @@ class AnswerEncoder:
         parts.append(b"}")
         return b"".join(parts)
 
-    @staticmethod
-    def _segments(
-        answer: Assignment, pieces: Pieces, include: frozenset[str], only: frozenset[str] | None
-    ) -> list[bytes]:
-        positions = sorted(positions_of(answer.truths), key=pieces.order.__getitem__)
-        keys = answer.served.catalog.keys
+
+def _segments(
+    answer: Assignment, pieces: Pieces, include: frozenset[str], only: frozenset[str] | None
+) -> bytes:
+    """The segments that the customer is in, by key."""
+    ends = answer.horizon.by_position
+    if answer.decision is None:
+        positions = sorted(positions_of(answer.truths), key=pieces.rank.__getitem__)
         if only is not None:
-            positions = [position for position in positions if keys[position] in only]
-        starts, ends = pieces.segments, answer.horizon.by_position
-        if answer.decision is None:
-            since = format_instant(answer.now).encode()
-            rest = since + b'","valid_until":null}'
-            encoded = [starts[position] + rest for position in positions]
-        else:
-            held = answer.decision.state.memberships
-            encoded = [
-                starts[position] + _since(held[keys[position]].since) + b'","valid_until":null}'
-                for position in positions
-            ]
-        if ends:
-            for index, position in enumerate(positions):
-                if position in ends:
-                    encoded[index] = encoded[index][:-5] + _instant(ends[position]) + b"}"
-        if "treatment" in include:
-            encoded = [
-                text[:-1] + b',"treatment":' + pieces.treatments[position] + b"}"
-                for text, position in zip(encoded, positions, strict=True)
-            ]
-        return encoded
+            positions = [position for position in positions if pieces.keys[position] in only]
+        if "treatment" not in include:
+            starts = [pieces.segments[position] for position in positions]
+            ending = [(i, ends[p]) for i, p in enumerate(positions) if p in ends]
+            return _all_since(answer.now, starts, ending)
+        since = [_since(answer.now)] * len(positions)
+    else:
+        places = pieces.places
+        held = [
+            (key, places[key], member)
+            for key, member in sorted(answer.decision.state.memberships.items())
+            # A segment that is refused keeps its members, and tells nobody so.
+            if key in places and (only is None or key in only)
+        ]
+        positions = [position for _, position, _ in held]
+        since = [_since(member.since) for _, _, member in held]
+    encoded = [pieces.segments[place] + rest for place, rest in zip(positions, since, strict=True)]
+    if ends:
+        for index, position in enumerate(positions):
+            if position in ends:
+                encoded[index] = encoded[index][:-5] + _instant(ends[position]) + b"}"
+    if "treatment" in include:
+        encoded = [
+            text[:-1] + b',"treatment":' + pieces.treatments[position] + b"}"
+            for text, position in zip(encoded, positions, strict=True)
+        ]
+    return b",".join(encoded)
+
+
+def _all_since(now: int, starts: list[bytes], ends: list[tuple[int, int]]) -> bytes:
+    """Segments that all hold since one instant, so that the text between two of them is the same
+    wherever time alone does not end the first: `ends` tells which it does, and when."""
+    rest = _since(now)
+    between = rest + b","
+    runs = []
+    begin = 0
+    for index, end in ends:
+        until = rest[:-5] + _instant(end) + b"}"
+        runs.append(between.join(starts[begin : index + 1]) + until)
+        begin = index + 1
+    if begin < len(starts):
+        runs.append(between.join(starts[begin:]) + rest)
+    return b",".join(runs)
 
 
 @lru_cache(maxsize=4_096)
 def _since(instant: int) -> bytes:
-    return format_instant(instant).encode()
+    """The rest of a segment's text, from the instant since when the customer is in it."""
+    return format_instant(instant).encode() + b'","valid_until":null}'
 
 
-@lru_cache(maxsize=16_384)
 def _instant(instant: int | None) -> bytes:
     return b"null" if instant is None else b'"' + format_instant(instant).encode() + b'"'
 

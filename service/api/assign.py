@@ -36,6 +36,7 @@ INCLUDES = frozenset({"traits", "treatment"})
 NAMES_REMEMBERED = 10_000
 MEMBERS_REMEMBERED = 100  # of one object: maps keyed by products are not names
 LATER = ("events", "identities", "at")
+NUL = b"\\u0000"  # JSON holds it in no other form
 
 CustomerId = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 
@@ -83,7 +84,7 @@ class AssignRoutes:
                 raise HttpProblem(405, "method_not_allowed", "this route takes POST")
             if path == "/assign":
                 body = await read_body(scope, receive, self._settings.body_limit)
-                status, answer = 200, await self._assign(decode(self._one, body), True)
+                status, answer = 200, await self._assign(decode(self._one, body), body, True)
             else:
                 body = await read_body(scope, receive, self._settings.batch_body_limit)
                 status, answer = await self._batch(decode_batch(self._many, body))
@@ -99,11 +100,11 @@ class AssignRoutes:
             await respond_problem(send, problems.internal(), path)
         self._observe(path, status, time.perf_counter() - started)
 
-    async def _assign(self, request: AssignRequest, record: bool) -> bytes:
-        self._check(request)
+    async def _assign(self, request: AssignRequest, body: bytes, record: bool) -> bytes:
+        self._check(request, body)
         try:
             if request.customer_id is None:
-                answer = self._assigner.anonymous(request.traits)
+                answer = await self._assigner.anonymous(request.traits)
             elif record if request.record is None else request.record:
                 answer = await self._assigner.recorded(request.customer_id, request.traits)
             else:
@@ -120,11 +121,11 @@ class AssignRoutes:
         only = None if request.segments is None else frozenset(request.segments)
         return self._encoder.encode(answer, frozenset(request.include), only)
 
-    def _check(self, request: AssignRequest) -> None:
-        for name in LATER:
-            if getattr(request, name) not in (None, [], {}):
-                detail = f"{name} can't be sent in this version"
-                raise invalid([Problem(f"/{name}", "not_available", detail)])
+    def _check(self, request: AssignRequest, body: bytes) -> None:
+        if request.events or request.identities or request.at is not None:
+            name = next(name for name in LATER if getattr(request, name) not in (None, [], {}))
+            detail = f"{name} can't be sent in this version"
+            raise invalid([Problem(f"/{name}", "not_available", detail)])
         for index, name in enumerate(request.include):
             if name not in INCLUDES:
                 known = " and ".join(sorted(INCLUDES))
@@ -132,49 +133,35 @@ class AssignRoutes:
                 raise invalid([Problem(f"/include/{index}", "not_available", detail)])
         if request.customer_id is not None and "\0" in request.customer_id:
             raise invalid([Problem("/customer_id", "bad_value", "an id can't hold U+0000")])
-        self._check_traits(request.traits)
+        # A body without that text holds no U+0000; one with few brackets is not deep.
+        depth = body.count(b"{") + body.count(b"[")
+        if depth > self._settings.json_depth or NUL in body or not self._known(request.traits):
+            self._look_through(request.traits)
         if len(request.traits) > self._settings.traits_limit:
             detail = f"a customer has {self._settings.traits_limit:,} traits at most"
             raise invalid([Problem("/traits", "too_many", detail)])
 
-    def _check_traits(self, traits: Mapping[str, Any]) -> None:
-        names = self._names
-        for name, value in traits.items():
-            kind = type(value)
-            if (kind is str and "\0" in value) or name not in names:
-                break
-            if (kind is list or kind is dict) and not self._flat(value):
-                break
-        else:
-            return
+    def _known(self, traits: Mapping[str, Any]) -> bool:
+        """Whether all names passed before."""
+        if not traits.keys() <= self._names:
+            return False
+        return all(self._inner_known(value) for value in traits.values() if type(value) is dict)
+
+    def _inner_known(self, value: dict[str, Any]) -> bool:
+        return value.keys() <= self._inner_names and not any(
+            type(item) is dict for item in value.values()
+        )
+
+    def _look_through(self, traits: Mapping[str, Any]) -> None:
         check_tree(traits, "/traits", 1, self._settings.json_depth)
         faults = check_names(traits)
         if faults:
             raise invalid(faults)
-        if len(names) < NAMES_REMEMBERED:
-            names.update(traits)
+        if len(self._names) < NAMES_REMEMBERED:
+            self._names.update(traits)
             for value in traits.values():
                 if type(value) is dict and len(self._inner_names) < NAMES_REMEMBERED:
                     self._inner_names.update(islice(value, MEMBERS_REMEMBERED))
-
-    def _flat(self, value: list[Any] | dict[str, Any]) -> bool:
-        """Whether a list or an object holds scalars only, none of them suspicious."""
-        names = self._inner_names
-        for name in value:
-            # A list's items, or an object's names, which must have passed before.
-            if type(value) is dict:
-                if name not in names:
-                    return False
-                item = value[name]
-            else:
-                item = name
-            kind = type(item)
-            if kind is str:
-                if "\0" in item:
-                    return False
-            elif kind is list or kind is dict:
-                return False
-        return True
 
     async def _batch(self, request: BatchRequest) -> tuple[int, bytes]:
         if len(request.customers) > BATCH_LIMIT:
@@ -192,7 +179,8 @@ class AssignRoutes:
 
     async def _item(self, index: int, raw: msgspec.Raw, record: bool) -> tuple[int, bytes]:
         try:
-            return 200, await self._assign(decode(self._one, bytes(raw)), record)
+            body = bytes(raw)
+            return 200, await self._assign(decode(self._one, body), body, record)
         except HttpProblem as problem:
             where = f"/assign/batch#/customers/{index}"
             return problem.status, b'{"error":' + problems.encoded(problem, where) + b"}"

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable
 
-# Where arithmetic on the integer is cheaper than writing it out.
-FEW, SHORT = 16, 4_096
+import numpy as np
+
+# Up to so many bits, taking them off one by one beats writing the integer out.
+FEW = 24
 
 
 def bits_of(positions: Iterable[int]) -> int:
@@ -22,17 +24,13 @@ def bits_of(positions: Iterable[int]) -> int:
 
 def positions_of(bits: int) -> list[int]:
     """The positions of the set bits, ascending."""
+    if bits.bit_count() > FEW:
+        packed = np.frombuffer(bits.to_bytes((bits.bit_length() + 7) // 8, "little"), np.uint8)
+        found: list[int] = np.unpackbits(packed, bitorder="little").nonzero()[0].tolist()
+        return found
     positions = []
-    if bits.bit_count() < FEW and bits.bit_length() < SHORT:
-        while bits:
-            lowest = bits & -bits
-            positions.append(lowest.bit_length() - 1)
-            bits ^= lowest
-        return positions
-    # Searching a text of digits beats arithmetic: one pass in C, however long the integer.
-    digits = bin(bits)[:1:-1]
-    position = digits.find("1")
-    while position >= 0:
-        positions.append(position)
-        position = digits.find("1", position + 1)
+    while bits:
+        lowest = bits & -bits
+        positions.append(lowest.bit_length() - 1)
+        bits ^= lowest
     return positions

@@ -5,19 +5,19 @@ state that an older catalog decided is first decided again as it is; what time a
 since is settled, each change at its own instant; then the new input is folded in.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
-from service.core.bits import positions_of
+from service.core.bits import bits_of, positions_of
 from service.core.catalog import Catalog
-from service.core.instants import LAST, MINUTE, to_datetime
+from service.core.instants import MINUTE, to_datetime
+from service.core.lookahead import Horizon, walk
 from service.core.matching import NO_LISTS, Lists, Prepared
 from service.core.merging import Change, Written, merge
 from service.core.parsing import Problem
 
 CATCH_UP_AFTER = 100
-BOUNDARIES_WALKED = 8
 SEEN_EVERY = MINUTE
 
 Reason = Mapping[str, Any]
@@ -105,15 +105,6 @@ class Publication:
     cause: str = "definition"
 
 
-@dataclass(frozen=True, slots=True)
-class Horizon:
-    """Until when an answer holds if nothing but time happens: the first instant at which it could
-    change, and for each segment (by position) of its own; None, or no entry: for ever."""
-
-    valid_until: int | None = None
-    by_position: Mapping[int, int] = field(default_factory=dict)
-
-
 @dataclass(slots=True)
 class Decision:
     """What to store and to answer. `state` is the new state; `stored` says whether it differs."""
@@ -129,33 +120,6 @@ class Decision:
     stored: bool = False
     # What decided: the caller's own, to read positions and versions of models by.
     served: Any = None
-
-
-def walk(prepared: Prepared, now: int, truths: int) -> Horizon:
-    """Until when an answer holds, found by walking a bounded number of boundaries."""
-    timed = truths & prepared.matcher.timed
-    valid_until: int | None = None
-    ends: dict[int, int] = {}
-    at = now
-    for _ in range(BOUNDARIES_WALKED):
-        change = prepared.next_change(at)
-        if change is None or change > LAST:
-            return Horizon(valid_until, ends)
-        at = change
-        then = prepared.at(at)
-        if valid_until is None and then != truths:
-            valid_until = at
-        left = timed & ~then
-        if left:
-            timed &= then
-            for position in positions_of(left):
-                ends[position] = at
-        if valid_until is not None and not timed:
-            return Horizon(valid_until, ends)
-    # Not walked to the end: what is left may hold for longer, but not for less.
-    for position in positions_of(timed):
-        ends[position] = at
-    return Horizon(at if valid_until is None else valid_until, ends)
 
 
 def profile_of(catalog: Catalog, state: State, outputs: Outputs) -> dict[str, Any]:
@@ -198,28 +162,87 @@ def decide(
 ) -> Decision:
     """Decide one customer at an instant. `state` is changed in place and returned in the
     decision; a caller that needs the old one keeps a copy."""
-    run = _Run(catalog, state, score)
+    asking = decision_of(catalog, state, now, given, publication)
+    try:
+        traits = next(asking)
+        while True:
+            traits = asking.send(score(traits))
+    except StopIteration as done:
+        decision: Decision = done.value
+        return decision
+
+
+# Yields traits for the models to score, is sent their outputs, and returns what it comes to.
+T = TypeVar("T")
+Asking = Generator[Mapping[str, Any], Outputs, T]
+
+
+def decision_of(
+    catalog: Catalog,
+    state: State,
+    now: int,
+    given: Input | None = None,
+    publication: Publication | None = None,
+) -> Asking[Decision]:
+    """`decide`, stopping wherever it needs models' outputs, so that a caller with many customers
+    can have them scored together."""
+    run = _Run(catalog, state)
     if state.decided_at is not None:
         if state.catalog_revision != catalog.revision:
             published = publication or Publication(now)
             at = min(max(published.at, state.decided_at), now)
-            run.at(at, {"kind": published.cause})
-        run.settle(now)
+            yield from run.at(at, {"kind": published.cause})
+        if state.due_at is not None and state.due_at <= now:
+            yield from run.settle(now)
     if given is not None:
         run.take(given)
-        run.at(now, run.reason())
+        yield from run.at(now, run.reason())
     elif state.decided_at is None:
-        run.at(now, {"kind": "trait"})
-    return run.decision(now)
+        yield from run.at(now, {"kind": "trait"})
+    return (yield from run.decision(now))
+
+
+def decide_together(
+    asking: Sequence[Asking[Decision]],
+    score: Callable[[Sequence[Mapping[str, Any]]], Sequence[Outputs]],
+) -> list[Decision | Exception]:
+    """Carry many decisions on in step, models scoring all that wait at once. In their order, each
+    decision or the exception that it ended with: none stops the others."""
+    results: list[Decision | Exception] = [Undecidable("not asked for")] * len(asking)
+    waiting: list[tuple[int, Mapping[str, Any]]] = []
+
+    def carry_on(place: int, outputs: Outputs | None) -> None:
+        try:
+            one = asking[place]
+            traits = next(one) if outputs is None else one.send(outputs)
+        except StopIteration as done:
+            results[place] = done.value
+        except Exception as error:
+            results[place] = error
+        else:
+            waiting.append((place, traits))
+
+    for place in range(len(asking)):
+        carry_on(place, None)
+    while waiting:
+        asked, waiting = waiting, []
+        try:
+            outputs = score([traits for _, traits in asked])
+        except Undecidable as error:
+            for place, _ in asked:
+                results[place] = error
+            continue
+        for (place, _), answer in zip(asked, outputs, strict=True):
+            carry_on(place, answer)
+    return results
 
 
 class _Run:
     """One customer's way through a decision."""
 
-    def __init__(self, catalog: Catalog, state: State, score: Score) -> None:
+    def __init__(self, catalog: Catalog, state: State) -> None:
         self.catalog = catalog
         self.state = state
-        self.score = score
         self.changes: list[Change] = []
         self.problems: list[Problem] = []
         self.transitions: list[Transition] = []
@@ -230,31 +253,31 @@ class _Run:
         self.horizon = Horizon()
         self.decided: int | None = None
 
-    def prepare(self) -> Prepared:
+    def prepare(self) -> Asking[Prepared]:
         if self.prepared is None:
             state = self.state
-            self.outputs = self.score(state.traits)
+            self.outputs = yield state.traits
             profile = profile_of(self.catalog, state, self.outputs)
             self.prepared = self.catalog.matcher.prepare(profile, state.lists)
         return self.prepared
 
-    def at(self, instant: int, reason: Reason) -> None:
+    def at(self, instant: int, reason: Reason) -> Asking[None]:
         """Decide at an instant: diff with the memberships, and look ahead."""
-        prepared = self.prepare()
+        prepared = yield from self.prepare()
         self.truths = prepared.at(instant)
         self.diff(instant, reason)
         self.horizon = walk(prepared, instant, self.truths)
         self.state.due_at = self.horizon.valid_until
         self.decided = instant
 
-    def settle(self, now: int) -> None:
+    def settle(self, now: int) -> Asking[None]:
         """Overdue instants in order, each with its own; past a hundred, jump to now."""
         settled = 0
         while self.state.due_at is not None and self.state.due_at <= now:
             if settled == CATCH_UP_AFTER:
-                self.at(now, {"kind": "catch_up"})
+                yield from self.at(now, {"kind": "catch_up"})
                 return
-            self.at(self.state.due_at, {"kind": "time"})
+            yield from self.at(self.state.due_at, {"kind": "time"})
             settled += 1
             self.stored = True
 
@@ -284,28 +307,27 @@ class _Run:
     def diff(self, at: int, reason: Reason) -> None:
         """Enter and leave segments, so that the memberships are what is true."""
         state, catalog = self.state, self.catalog
+        held = state.memberships
         positions = catalog.matcher.positions
-        before = 0
         gone: list[str] = []
-        for key in state.memberships:
-            position = positions.get(key)
-            if position is not None:
-                before |= 1 << position
-            elif key not in catalog.refused_keys:
-                gone.append(key)
+        if held.keys() <= positions.keys():
+            before = bits_of(map(positions.__getitem__, held))
+        else:
+            before = bits_of(positions[key] for key in held if key in positions)
+            gone = [key for key in held if key not in positions and key not in catalog.refused_keys]
         moved = before ^ self.truths
         if not moved and not gone:
             return
         for key in gone:
-            self.transition(key, False, state.memberships.pop(key).version, at, reason)
+            self.transition(key, False, held.pop(key).version, at, reason)
         for position in positions_of(moved):
             key = catalog.keys[position]
             entered = bool(self.truths >> position & 1)
             version = catalog.segments[key].definition.version
             if entered:
-                state.memberships[key] = Membership(at, version)
+                held[key] = Membership(at, version)
             else:
-                del state.memberships[key]
+                del held[key]
             self.transition(key, entered, version, at, reason)
 
     def transition(self, key: str, entered: bool, version: int, at: int, reason: Reason) -> None:
@@ -313,11 +335,11 @@ class _Run:
         self.stored = True
         self.transitions.append(Transition(self.state.sequence, key, entered, version, at, reason))
 
-    def decision(self, now: int) -> Decision:
+    def decision(self, now: int) -> Asking[Decision]:
         state = self.state
         if self.decided is None:
             # Nothing was due and nothing came: the stored answer stands, told as of now.
-            prepared = self.prepare()
+            prepared = yield from self.prepare()
             self.truths = prepared.at(now)
             self.horizon = walk(prepared, now, self.truths)
             state.due_at = self.horizon.valid_until

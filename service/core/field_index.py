@@ -7,10 +7,12 @@ comparison with a value of another type is unknown.
 
 from bisect import bisect_right
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, tzinfo
+from functools import partial
 from typing import Any
 
-from service.core.bits import bits_of
+from service.core.bits import bits_of, positions_of
+from service.core.comparisons import Cut, Interval
 from service.core.conditions import Rule
 from service.core.constraints import FieldConstraints
 from service.core.horizons import next_change
@@ -50,6 +52,11 @@ class FieldIndex:
         has_places = source.near or source.not_near
         self.places = PlaceLane(source.near, source.not_near) if has_places else None
         self.ages = LineLane(source.ages) if source.ages else None
+        # The ages at which each clause of theirs changes; a cut behind a value is the next one.
+        self.turns = {
+            clause: sorted({at + behind for each in intervals for at, behind in _bounds(each)})
+            for clause, intervals in source.ages.items()
+        }
         questions = list(source.questions.values())
         self.questions = [q.frozen() for q in questions if not q.timed]
         self.timed_questions = [q.frozen() for q in questions if q.timed]
@@ -260,6 +267,10 @@ class FieldIndex:
         return bits
 
 
+def _bounds(interval: Interval) -> list[Cut]:
+    return [cut for cut in interval if cut is not None]
+
+
 class Clock:
     """One value of a time-bound field: what it rules out at an instant, and until when."""
 
@@ -281,18 +292,30 @@ class Clock:
             bits |= index._ask(index.timed_questions, self.value, now)
         return bits
 
-    def next_change(self, now: int, alive: int) -> int | None:
-        """A lower bound of the next instant at which `out` could differ in a clause of `alive`;
-        None for never."""
+    def flips(self, now: int, alive: int) -> list[tuple[int, int]]:
+        """Of the clauses of `alive` that fixed durations bind, each with the instants ahead at
+        which it changes."""
+        index, instant = self.index, self.instant
+        if index.ages is None or instant is None:
+            return []
+        age = now - instant
+        return [
+            (clause, instant + turn)
+            for clause in positions_of(alive & index.ages.wrong)
+            for turn in index.turns[clause]
+            if turn > age
+        ]
+
+    def steps(self, alive: int) -> list[tuple[int, Callable[[int], int | None]]]:
+        """What else can change clauses of `alive`, one change after another: which, and from an
+        instant to a lower bound of the next change."""
         index = self.index
-        soonest: int | None = None
-        if index.ages is not None and self.instant is not None:
-            age = index.ages.next_flip(now - self.instant, alive)
-            soonest = None if age is None else self.instant + age
-        for rule, outs in index.timed_questions:
-            if not (outs[True] ^ outs[False]) & alive:
-                continue
-            change = next_change(rule, self.value, Moment(now, index.zone))
-            if change is not None and (soonest is None or change < soonest):
-                soonest = change
-        return soonest
+        return [
+            (bits, partial(_change_after, rule, self.value, index.zone))
+            for rule, outs in index.timed_questions
+            if (bits := (outs[True] ^ outs[False]) & alive)
+        ]
+
+
+def _change_after(rule: Rule, value: Any, zone: tzinfo, now: int) -> int | None:
+    return next_change(rule, value, Moment(now, zone))

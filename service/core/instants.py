@@ -5,6 +5,7 @@ hash well and cost nothing to subtract.
 """
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
@@ -70,10 +71,21 @@ def to_datetime(instant: int) -> datetime:
     return _EPOCH + timedelta(microseconds=min(max(instant, FIRST), LAST))
 
 
+@lru_cache(maxsize=4_096)
 def format_instant(instant: int) -> str:
     """RFC 3339 text in UTC, with as many decimals as it needs (none, or six)."""
-    text = to_datetime(instant).replace(tzinfo=None).isoformat()
-    return text + "Z"
+    days, micros = divmod(min(max(instant, FIRST), LAST), DAY)
+    seconds, micros = divmod(micros, SECOND)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    clock = f"{_day_text(days)}T{hours:02}:{minutes:02}:{seconds:02}"
+    return f"{clock}.{micros:06}Z" if micros else clock + "Z"
+
+
+@lru_cache(maxsize=16_384)
+def _day_text(days: int) -> str:
+    """The calendar day so many days after 1 January 1970."""
+    return (_EPOCH + timedelta(days=days)).date().isoformat()
 
 
 def parse_instant(text: str, zone: tzinfo) -> int | None:
@@ -180,10 +192,10 @@ def shift(instant: int, duration: Duration, zone: tzinfo, sign: int) -> int:
     """
     if not duration.months:
         return instant + sign * duration.micros
-    try:
-        local = to_datetime(instant).astimezone(zone)
-    except OverflowError:
-        return FIRST if sign < 0 else LAST
+    local = to_datetime(instant)
+    # In the first and the last hours there are, the zone's own year may not exist.
+    with suppress(OverflowError):
+        local = local.astimezone(zone)
     month = local.year * 12 + local.month - 1 + sign * duration.months
     year, month = divmod(month, 12)
     if not 1 <= year <= 9999:

@@ -16,7 +16,6 @@ from service.core.comparisons import Cut, Interval, item_tokens
 from service.core.geography import Circle, CircleIndex, Point
 from service.core.traits import fold, is_number
 
-FLIPS_WALKED = 64
 ITEMS_REMEMBERED = 20_000
 EXACT = 2**53
 
@@ -137,25 +136,6 @@ class LineLane:
         if index < len(cuts) and cuts[index] == value:
             return self.at[index]
         return self.between[index]
-
-    def next_flip(self, value: Any, alive: int) -> Any:
-        """The lowest cut above a value at which a clause of `alive` changes, None where none does.
-
-        After FLIPS_WALKED cuts without one it answers with the cut it has reached: a lower bound.
-        """
-        cuts, at = self.cuts, self.at
-        index = bisect_left(cuts, value)
-        if index < len(cuts) and cuts[index] == value:
-            current = at[index]
-            index += 1
-        else:
-            current = self.between[index]
-        last = min(len(cuts), index + FLIPS_WALKED) - 1
-        while index <= last:
-            if (at[index] ^ current) & alive:
-                return cuts[index]
-            index += 1
-        return cuts[last] if index < len(cuts) else None
 
 
 class TokenLane:

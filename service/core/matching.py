@@ -184,6 +184,14 @@ class LevelIndex:
             result |= left >> first & mask
         return result
 
+    def clauses_of(self, segments: int) -> int:
+        """The clauses of these segments, given as a bitset over all levels."""
+        mine = segments >> self.offset
+        bits = 0
+        for first, mask in self.planes:
+            bits |= (mine & mask) << first
+        return bits
+
     def looped_truths(self, prepared: "Prepared", truths: int, moment: Moment) -> int:
         """The segments too bushy for clauses, evaluated one by one."""
 
@@ -267,21 +275,6 @@ class Prepared:
                 truths = scheme.settle(truths)
         return truths
 
-    def next_change(self, now: int) -> int | None:
-        """A lower bound of the next instant at which time could change any truth."""
-        soonest: int | None = None
-        for number, (index, _) in enumerate(self.matcher.levels):
-            out, clocks = self.found[number]
-            for clock in clocks:
-                change = clock.next_change(now, ~out)
-                if change is not None and (soonest is None or change < soonest):
-                    soonest = change
-            if index.looped:
-                change = index.looped_change(self.profile, Moment(now, self.matcher.zone))
-                if change is not None and (soonest is None or change < soonest):
-                    soonest = change
-        return soonest
-
 
 class Matcher:
     """All segments of a catalog, indexed. Immutable but for memos, which any thread may lose."""
@@ -300,23 +293,25 @@ class Matcher:
                 self.positions[key] = offset + place
             self.levels.append((index, [self._scheme(*scheme) for scheme in level.schemes]))
         self.keys = sorted(self.positions, key=self.positions.__getitem__)
-        self.timed = self._timed(levels)
+        # The segments that time alone can change, and whether some of them do so by what other
+        # segments do, or aren't among the clauses at all.
+        self.timed, self.entangled = self._timed(levels)
 
-    def _timed(self, levels: Sequence[Level]) -> int:
-        """The bitset of segments that time alone can change, by themselves, by reference, or by
-        a segment of their scheme."""
+    def _timed(self, levels: Sequence[Level]) -> tuple[int, bool]:
         timed = 0
+        entangled = any(index.looped for index, _ in self.levels)
         for level in levels:
             for key, condition in level.conditions:
-                if any(looks_at_time(rule) for rule in rules_of(condition)) or any(
-                    timed >> self.positions[other] & 1 for other in references_of(condition)
-                ):
+                follows = any(timed >> self.positions[key] & 1 for key in references_of(condition))
+                entangled = entangled or follows
+                if follows or any(looks_at_time(rule) for rule in rules_of(condition)):
                     timed |= 1 << self.positions[key]
             for _, members in level.schemes:
                 mask = bits_of(self.positions[member] for member in members)
                 if timed & mask:
                     timed |= mask
-        return timed
+                    entangled = True
+        return timed, entangled
 
     def _scheme(self, key: str, members: Sequence[str]) -> Scheme:
         positions = tuple(self.positions[member] for member in members)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from service.core.parsing import Problem, Schema, escape
-from service.core.traits import TraitType, Uncoercible, coerce, is_number
+from service.core.traits import WRONG_TYPE, TraitType, Uncoercible, coerce, is_number, read
 
 # Removals are told from values only by looking, so short records are left alone.
 REMOVALS_REMEMBERED = 100
@@ -80,10 +80,34 @@ def leaves(patch: Mapping[str, Any], schema: Schema, prefix: str = "") -> Iterat
             yield path + ".", value
 
 
-def coerced(patch: Mapping[str, Any], schema: Schema) -> tuple[dict[str, Any], list[Problem]]:
+_PLAIN = frozenset({str, int, float, bool, list})
+_READ_AS_THEY_STAND = frozenset(
+    {TraitType.INSTANT, TraitType.DATE, TraitType.VERSION, TraitType.POINT}
+)
+
+
+def stands(patch: Mapping[str, Any], schema: Schema) -> bool:
+    """Whether a patch plainly is what it comes to: every value is of its declared type, and none
+    is a removal or an object to look into. Most are; telling costs a fraction of `coerced`."""
+    natural = schema.natural
+    for name, value in patch.items():
+        if type(value) in natural.get(name, _PLAIN):
+            if value != value:  # noqa: PLR0124 - NaN
+                return False
+            continue
+        kind = schema.types.get(name)
+        if kind is None:
+            if type(value) is not dict or not _is_point(value):
+                return False
+        elif kind not in _READ_AS_THEY_STAND or read(kind, value, schema.zone) is WRONG_TYPE:
+            return False
+    return True
+
+
+def coerced(patch: Mapping[str, Any], schema: Schema) -> tuple[Mapping[str, Any], list[Problem]]:
     """A patch with declared types applied; values that can't be taken are left out and told."""
-    if not schema.types:
-        return dict(patch), []
+    if not schema.types or stands(patch, schema):
+        return patch, []
     problems: list[Problem] = []
     return _coerced(patch, schema, "", "/traits", problems), problems
 
@@ -232,10 +256,8 @@ def _carry(source: Mapping[str, Any], target: dict[str, Any], steps: Sequence[st
         target.pop(last, None)
 
 
-def without_nulls(patch: dict[str, Any]) -> dict[str, Any]:
+def without_nulls(patch: Mapping[str, Any]) -> Mapping[str, Any]:
     """A patch as it would stand merged into nothing: what it removes is not there."""
-    if not any(value is None or type(value) is dict for value in patch.values()):
-        return patch
     return {
         name: without_nulls(value) if type(value) is dict else value
         for name, value in patch.items()

@@ -10,7 +10,7 @@ import re2
 from service.core import operands
 from service.core.conditions import Condition, Field, Group, Rule, Source
 from service.core.operators import OPERATORS, Family, Operand, Operator
-from service.core.traits import TraitType, describe, type_english
+from service.core.traits import NATURAL, TraitType, describe, type_english
 
 KEY_PATTERN = re2.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 GROUP_PROPERTIES = frozenset({"combinator", "not", "rules", "id", "path"})
@@ -65,8 +65,15 @@ class Schema:
     types: Mapping[str, TraitType] = field(default_factory=dict)
     rules_limit: int = 1_000
     depth_limit: int = 32
+    values_limit: int = 10_000
     # Fields read before, by name: conditions share most of them.
     known: dict[str, Field] = field(default_factory=dict, compare=False, repr=False)
+    # By declared name, the Python types of values that certainly need no coercion.
+    natural: Mapping[str, frozenset[type]] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        natural = {name: NATURAL.get(kind, frozenset()) for name, kind in self.types.items()}
+        object.__setattr__(self, "natural", natural)
 
 
 def escape(step: str | int) -> str:
@@ -288,6 +295,15 @@ class _Parser:
                 f"{pointer}/value",
                 "required",
                 f'"{rule.operator.name}" needs {rule.operator.operand}',
+            )
+            return None
+        limit = self.schema.values_limit
+        if isinstance(rule.value, list) and len(rule.value) > limit:
+            self.refuse(
+                f"{pointer}/value",
+                "too_many",
+                f"a rule holds {limit:,} values at most; put the customers on a list segment and "
+                "ask for it with segment:KEY",
             )
             return None
         try:

@@ -220,6 +220,16 @@ _READERS: dict[TraitType, Callable[[Any, tzinfo], Any]] = {
 }
 
 
+# Values of these Python types are of the trait's type whatever their content, but for NaN.
+NATURAL: Mapping[TraitType, frozenset[type]] = {
+    TraitType.STRING: frozenset({str}),
+    TraitType.NUMBER: frozenset({int, float}),
+    TraitType.MONEY: frozenset({int}),
+    TraitType.BOOLEAN: frozenset({bool}),
+    TraitType.LIST: frozenset({list}),
+}
+
+
 class Uncoercible(ValueError):
     """The value can't be taken as the declared type; the text says why."""
 
@@ -230,22 +240,42 @@ _DECIMAL = re.compile(r"[+-]?\d{1,30}(\.\d{1,15})?", re.ASCII)
 def coerce(kind: TraitType, value: Any, zone: tzinfo) -> Any:
     """An incoming value as its trait's declared type, in JSON form. Raises Uncoercible.
 
-    `"120.50"` for a number or money becomes 120.5, `5` for a string becomes `"5"`.
+    `"120.50"` for a number or money becomes 120.5, `5` and `5.0` for a string become `"5"`.
     """
-    if read(kind, value, zone) is not WRONG_TYPE:
-        return value
     actual = type(value)
+    if read(kind, value, zone) is not WRONG_TYPE:
+        if kind is TraitType.MONEY and actual is float and not _surely_exact(value):
+            raise Uncoercible(
+                f"money of more than {EXACT_DIGITS} significant digits is rounded in a JSON "
+                "number; send it as a text"
+            )
+        return value
     if kind in (TraitType.NUMBER, TraitType.MONEY) and actual is str:
         return _coerce_number(kind, value)
     if kind is TraitType.STRING and actual in (int, float):
-        return str(value)
+        return _number_text(value)
     if kind is TraitType.STRING and actual is bool:
         return "true" if value else "false"
     if kind is TraitType.BOOLEAN and actual is str and value.lower() in ("true", "false"):
         return value.lower() == "true"
-    if kind is TraitType.VERSION and actual in (int, float) and version_key(str(value)):
-        return str(value)
+    if kind is TraitType.VERSION and actual in (int, float) and version_key(_number_text(value)):
+        return _number_text(value)
     raise Uncoercible(f"expected {_TYPE_ENGLISH[kind]}, got {describe(value)}")
+
+
+# Decimals of so many significant digits come out of a double as they went in (IEEE 754, DBL_DIG).
+EXACT_DIGITS = 15
+
+
+def _surely_exact(value: float) -> bool:
+    """Whether a JSON number is what its author wrote, and no longer amount's rounding."""
+    return float(f"{value:.{EXACT_DIGITS}g}") == value
+
+
+def _number_text(value: float) -> str:
+    """A number as a text: JSON knows no difference between 5 and 5.0, so neither do these."""
+    whole = isinstance(value, float) and value.is_integer()
+    return str(int(value) if whole else value)
 
 
 def _coerce_number(kind: TraitType, text: str) -> int | float:
@@ -260,7 +290,7 @@ def _coerce_number(kind: TraitType, text: str) -> int | float:
         return int(exact)
     number = float(exact)
     if kind is TraitType.MONEY and Decimal(repr(number)) != exact:
-        raise Uncoercible("money is kept exactly, with at most 15 significant digits")
+        raise Uncoercible("money is kept exactly: this amount has too many significant digits")
     return number
 
 

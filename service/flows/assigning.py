@@ -1,20 +1,21 @@
 """Assigning one customer: from memory, recorded through the writer, or only looked at."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from service.core.deciding import (
     Decision,
-    Horizon,
     Input,
     Outputs,
     State,
     add_outputs,
-    walk,
 )
-from service.core.merging import coerced, without_nulls
+from service.core.lookahead import Horizon, walk
+from service.core.merging import coerced, stands, without_nulls
 from service.core.parsing import Problem
+from service.flows.scoring_together import ScoringTogether
 from service.live import Live, Served
 from service.store import states
 from service.store.database import CANT_READ, Database
@@ -49,20 +50,20 @@ class Assigner:
         self._live = live
         self._writer = writer
         self._clock = clock
+        self._scoring = ScoringTogether()
 
-    def anonymous(self, traits: Mapping[str, Any]) -> Assignment:
+    async def anonymous(self, traits: Mapping[str, Any]) -> Assignment:
         """Assign someone unnamed, purely from memory. Raises Undecidable."""
         served = self._live.served
         catalog = served.catalog
-        fitting, problems = coerced(traits, catalog.schema)
-        fitting = without_nulls(fitting)
+        fitting, problems = traits, list[Problem]()
+        if not stands(traits, catalog.schema):
+            fitting, problems = coerced(traits, catalog.schema)
+            fitting = without_nulls(fitting)
+        outputs = await self._scoring.outputs(served, fitting)
         now = self._clock()
-        outputs = served.score(fitting) if served.models else {}
-        if outputs:
-            profile = dict(fitting)
-            add_outputs(profile, outputs)
-        else:
-            profile = fitting
+        profile = dict(fitting)
+        add_outputs(profile, outputs)
         # Who has no id is on no list; without the store nobody knows what lists there are.
         lists = NOTHING_KNOWN if self._live.store_available else None
         prepared = catalog.matcher.prepare(profile, lists)
@@ -88,7 +89,11 @@ class Assigner:
         now = self._clock()
         served = self._live.served
         state = await self._stored(customer_id, served) or State(customer_id, now, now)
-        decision = served.decide(state, Input(traits, now, seen=False), now)
+        given = Input(traits, now, seen=False)
+        if served.blocking:
+            decision = await asyncio.to_thread(served.decide, state, given, now)
+        else:
+            decision = served.decide(state, given, now)
         return self._answer(customer_id, decision, recorded=False)
 
     async def _stored(self, customer_id: str, served: Served) -> State | None:

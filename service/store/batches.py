@@ -34,8 +34,10 @@ class Serving(Protocol):
     def blocking(self) -> bool:
         """Whether deciding waits for another process, so that an event loop must not do it."""
 
-    def decide(self, state: State, given: Input | None, now: int) -> Decision:
-        """Decide one customer. Raises Invalid or Undecidable."""
+    def decide_many(
+        self, asked: Sequence[tuple[State, Input | None, int]]
+    ) -> Sequence[Decision | Exception]:
+        """Decide many customers: each decision, or the exception that it ended with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,49 +83,60 @@ class Batch:
     ) -> Outcome:
         """Decide each piece of work whose row we hold."""
         outcome = Outcome()
+        asked: list[tuple[Work, State]] = []
         for work in batch:
             state = found.get(work.customer_id) or new.get(work.customer_id)
-            if state is None:
-                if work.given is None:
-                    # Gone, or held: a customer that is looked at again need not exist.
-                    outcome.decided.append((work, None))
-                else:
-                    outcome.held.append(work)
-                continue
-            try:
-                outcome.decided.append((work, self._one(work, state)))
-            except (Invalid, Undecidable) as error:
-                outcome.failed.append((work, error))
-            except Exception as error:
-                # One customer's data must not stop the others; the trace goes to the log.
-                log.exception("decision_failed")
-                outcome.failed.append((work, NotStored(f"deciding failed: {type(error).__name__}")))
+            if state is not None:
+                asked.append((work, state))
+            elif work.given is None:
+                # Gone, or held: a customer that is looked at again need not exist.
+                outcome.decided.append((work, None))
             else:
+                outcome.held.append(work)
+        before = [dict(state.memberships) for _, state in asked]
+        # Another process may have decided a customer by a clock that runs ahead of ours.
+        results = self.served.decide_many(
+            [(state, work.given, max(self.now, state.decided_at or 0)) for work, state in asked]
+        )
+        for (work, _), held, result in zip(asked, before, results, strict=True):
+            failure = result if isinstance(result, Exception) else self._keep(result, held)
+            if failure is None:
+                assert not isinstance(result, Exception)  # noqa: S101
+                outcome.decided.append((work, result))
                 continue
+            if not isinstance(failure, Invalid | Undecidable):
+                # One customer's data must not stop the others; the trace goes to the log.
+                log.error("decision_failed", exc_info=failure)
+                failure = NotStored(f"deciding failed: {type(failure).__name__}")
+            outcome.failed.append((work, failure))
             if work.customer_id in new:
                 self.came_to_nothing.append(work.customer_id)
         return outcome
 
-    def _one(self, work: Work, state: State) -> Decision:
-        before = dict(state.memberships)
-        # Another process may have decided this customer by a clock that runs ahead of ours.
-        now = max(self.now, state.decided_at or 0)
-        decision = self.served.decide(state, work.given, now)
+    def _keep(self, decision: Decision, before: Mapping[str, Membership]) -> Exception | None:
+        """Keep what is to be written; or why it can't be."""
         if decision.stored:
-            encoded = msgspec.json.encode(state.traits)
-            self._check(state, encoded)
+            state = decision.state
+            try:
+                encoded = msgspec.json.encode(state.traits)
+            except (ValueError, TypeError, OverflowError, RecursionError) as error:
+                return error
+            fault = self._fault(state, encoded)
+            if fault is not None:
+                return Invalid([fault])
             self.to_write.append((decision, encoded.decode()))
             self.before[state.customer_id] = before
-        return decision
+        return None
 
-    def _check(self, state: State, encoded: bytes) -> None:
+    def _fault(self, state: State, encoded: bytes) -> Problem | None:
         limits = self.limits
         if (
             len(state.times) > limits.traits
             and count_traits(state.traits, state.times) > limits.traits
         ):
             detail = f"a customer has {limits.traits:,} traits at most"
-            raise Invalid([Problem("/traits", "too_many", detail)])
+            return Problem("/traits", "too_many", detail)
         if len(encoded) > limits.traits_bytes:
             detail = f"a customer's traits take {limits.traits_bytes:,} bytes at most"
-            raise Invalid([Problem("/traits", "too_large", detail)])
+            return Problem("/traits", "too_large", detail)
+        return None

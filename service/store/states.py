@@ -5,13 +5,12 @@ trips, and none of them is spent on a row.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import Any, TypeAlias
 
 import msgspec
 
 from service.core.deciding import Decision, Membership, State
-from service.core.instants import from_datetime, to_datetime
+from service.core.instants import format_instant, from_datetime, to_datetime
 from service.core.merging import Written
 
 Connection: TypeAlias = Any  # asyncpg.Connection, which has no type hints
@@ -37,38 +36,53 @@ _READ = f"select {_COLUMNS} from customers where customer_id = any($1::text[])"
 _LISTS = """select customer_id, array_agg(segment_key) as keys from list_members
   where customer_id = any($1::text[]) group by customer_id"""
 
-_WRITE = """
+# What callers word comes as arrays. The rest comes joined, a column in one text, which costs the
+# driver one value instead of one a row: JSON by a character that it never holds, everything else
+# by commas; an empty text is null. Moves and history name their customer by the place in the
+# first array.
+_WRITE = r"""
 with
 changed as (
   update customers c set
     last_seen = n.last_seen, traits = n.traits::jsonb, trait_times = n.trait_times,
     membership = n.membership, sequence = n.sequence, catalog_revision = $1,
     decided_at = n.decided_at, due_at = n.due_at
-  from unnest($2::text[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::bigint[],
-    $8::timestamptz[], $9::timestamptz[]) as n (customer_id, last_seen, traits, trait_times,
-    membership, sequence, decided_at, due_at)
+  from unnest($2::text[], string_to_array($3, ',')::timestamptz[],
+    string_to_array($4, E'\x1f'), string_to_array($5, E'\x1f'), string_to_array($6, E'\x1f'),
+    string_to_array($7, ',')::bigint[], string_to_array($8, ',')::timestamptz[],
+    string_to_array($9, ',', '')::timestamptz[]) as n (customer_id, last_seen, traits,
+    trait_times, membership, sequence, decided_at, due_at)
   where c.customer_id = n.customer_id),
 entered as (
   insert into memberships (customer_id, segment_key, since, version)
-  select * from unnest($10::text[], $11::text[], $12::timestamptz[], $13::int[])
+  select ($2::text[])[who], key, since, version
+  from unnest(string_to_array($10, ',')::int[], string_to_array($11, ','),
+    string_to_array($12, ',')::timestamptz[], string_to_array($13, ',')::int[])
+    as n (who, key, since, version)
   on conflict (customer_id, segment_key) do update
     set since = excluded.since, version = excluded.version),
 exited as (
-  delete from memberships m using unnest($14::text[], $15::text[]) as gone (customer_id, key)
-  where m.customer_id = gone.customer_id and m.segment_key = gone.key),
+  delete from memberships m
+  using unnest(string_to_array($14, ',')::int[], string_to_array($15, ',')) as gone (who, key)
+  where m.customer_id = ($2::text[])[gone.who] and m.segment_key = gone.key),
 logged as (
   insert into transitions (customer_id, sequence, segment_key, entered, version, at, reason)
-  select id, sequence, key, entered, version, at, reason::jsonb
-  from unnest($16::text[], $17::bigint[], $18::text[], $19::boolean[], $20::int[],
-    $21::timestamptz[], $22::text[]) as t (id, sequence, key, entered, version, at, reason)),
+  select ($2::text[])[who], sequence, key, entered, version, at, reason::jsonb
+  from unnest(string_to_array($16, ',')::int[], string_to_array($17, ',')::bigint[],
+    string_to_array($18, ','), string_to_array($19, ',')::boolean[],
+    string_to_array($20, ',')::int[], string_to_array($21, ',')::timestamptz[],
+    string_to_array($22, E'\x1f')) as t (who, sequence, key, entered, version, at, reason)),
 remembered as (
   insert into trait_history (customer_id, path, value, at, message_id, source)
-  select id, path, value::jsonb, at, message_id, source
-  from unnest($23::text[], $24::text[], $25::text[], $26::timestamptz[], $27::text[], $28::text[])
-    as h (id, path, value, at, message_id, source))
+  select ($2::text[])[who], path, value::jsonb, at, message_id, source
+  from unnest(string_to_array($23, ',')::int[], $24::text[],
+    string_to_array($25, E'\x1f', ''), string_to_array($26, ',')::timestamptz[], $27::text[],
+    $28::text[]) as h (who, path, value, at, message_id, source))
 select"""
 
 _FORGET = "delete from customers where customer_id = any($1::text[])"
+
+_APART = "\x1f"  # JSON has it escaped only
 
 _encode = msgspec.json.encode
 _decode = msgspec.json.decode
@@ -95,20 +109,21 @@ def encode_times(times: Mapping[str, Written]) -> str:
 
 
 def state_of(row: Any) -> State:
-    """A row of `customers` as a state; lists are not part of it."""
-    decided_at, due_at = row["decided_at"], row["due_at"]
+    """A row of `_COLUMNS`, and maybe more, as a state; lists are not part of it."""
+    (customer_id, kind, first_seen, last_seen, traits, times, membership, sequence, revision,
+     decided_at, due_at, *_) = row  # fmt: skip
     return State(
-        customer_id=row["customer_id"],
-        type=row["type"],
-        first_seen=from_datetime(row["first_seen"]),
-        last_seen=from_datetime(row["last_seen"]),
-        traits=_decode(row["traits"]),
-        times=decode_times(row["trait_times"]),
-        sequence=row["sequence"],
-        catalog_revision=row["catalog_revision"],
+        customer_id=customer_id,
+        type=kind,
+        first_seen=from_datetime(first_seen),
+        last_seen=from_datetime(last_seen),
+        traits=_decode(traits),
+        times=decode_times(times),
+        sequence=sequence,
+        catalog_revision=revision,
         decided_at=None if decided_at is None else from_datetime(decided_at),
         due_at=None if due_at is None else from_datetime(due_at),
-        memberships=_membership_decoder.decode(row["membership"]),
+        memberships=_membership_decoder.decode(membership),
     )
 
 
@@ -157,10 +172,6 @@ async def read_lists(
     return {row["customer_id"]: frozenset(row["keys"]) for row in rows}
 
 
-def _moment(instant: int | None) -> datetime | None:
-    return None if instant is None else to_datetime(instant)
-
-
 async def write(
     connection: Connection,
     revision: int,
@@ -169,79 +180,81 @@ async def write(
 ) -> None:
     """Write decisions, each with its traits as JSON: customers, memberships, transitions and the
     history of traits. `before`: the memberships each customer had."""
-    customers: list[tuple[Any, ...]] = []
-    entered: list[tuple[Any, ...]] = []
-    exited: list[tuple[str, str]] = []
-    logged: list[tuple[Any, ...]] = []
+    customers: list[tuple[str, ...]] = []
+    entered: list[tuple[str, ...]] = []
+    exited: list[tuple[str, ...]] = []
+    logged: list[tuple[str, ...]] = []
     history: list[tuple[Any, ...]] = []
-    for decision, traits in decisions:
+    for place, (decision, traits) in enumerate(decisions, 1):
         state = decision.state
-        key = state.customer_id
+        who = str(place)
+        assert state.decided_at is not None  # noqa: S101 - what is stored was decided
         customers.append(
             (
-                key,
-                to_datetime(state.last_seen),
+                state.customer_id,
+                format_instant(state.last_seen),
                 traits,
                 encode_times(state.times),
                 _encode(state.memberships).decode(),
-                state.sequence,
-                _moment(state.decided_at),
-                _moment(state.due_at),
+                str(state.sequence),
+                format_instant(state.decided_at),
+                "" if state.due_at is None else format_instant(state.due_at),
             )
         )
         if decision.transitions:
-            _net_moves(state, before[key], entered, exited)
+            _net_moves(who, state, before[state.customer_id], entered, exited)
+        told: Any = None
+        reason = ""
         for transition in decision.transitions:
+            if transition.reason is not told:  # most share one
+                told = transition.reason
+                reason = _encode(told).decode()
             logged.append(
                 (
-                    key,
-                    transition.sequence,
+                    who,
+                    str(transition.sequence),
                     transition.segment,
-                    transition.entered,
-                    transition.version,
-                    to_datetime(transition.at),
-                    _encode(transition.reason).decode(),
+                    "t" if transition.entered else "f",
+                    str(transition.version),
+                    format_instant(transition.at),
+                    reason,
                 )
             )
         for change in decision.changes:
             written = change.written
-            history.append(
-                (
-                    key,
-                    change.path,
-                    None if change.value is None else _encode(change.value).decode(),
-                    to_datetime(written.at),
-                    written.message_id,
-                    written.source,
-                )
-            )
+            value = "" if change.value is None else _encode(change.value).decode()
+            at = format_instant(written.at)
+            history.append((who, change.path, value, at, written.message_id, written.source))
     await connection.execute(
         _WRITE,
         revision,
-        *_columns(customers, 8),
-        *_columns(entered, 4),
-        *_columns(exited, 2),
-        *_columns(logged, 7),
-        *_columns(history, 6),
+        *_columns(customers, ("", ",", _APART, _APART, _APART, ",", ",", ",")),
+        *_columns(entered, (",", ",", ",", ",")),
+        *_columns(exited, (",", ",")),
+        *_columns(logged, (",", ",", ",", ",", ",", ",", _APART)),
+        *_columns(history, (",", "", _APART, ",", "", "")),
     )
 
 
 def _net_moves(
+    who: str,
     state: State,
     before: Mapping[str, Membership],
-    entered: list[tuple[Any, ...]],
-    exited: list[tuple[str, str]],
+    entered: list[tuple[str, ...]],
+    exited: list[tuple[str, ...]],
 ) -> None:
     """What the memberships became, however often they changed on the way."""
     after = state.memberships
-    for segment, membership in after.items():
-        if before.get(segment) != membership:
-            since = to_datetime(membership.since)
-            entered.append((state.customer_id, segment, since, membership.version))
-    exited.extend((state.customer_id, segment) for segment in before if segment not in after)
+    for segment, membership in after.items() - before.items():
+        since = format_instant(membership.since)
+        entered.append((who, segment, since, str(membership.version)))
+    exited.extend((who, segment) for segment in before.keys() - after.keys())
 
 
-def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
-    if not rows:
-        return [[] for _ in range(width)]
-    return [list(column) for column in zip(*rows, strict=True)]
+def _columns(rows: Sequence[tuple[Any, ...]], joints: Sequence[str]) -> list[Any]:
+    """Rows as one value a column: joined by its joint, or, where that is empty, an array."""
+    columns: Sequence[Sequence[Any]] = list(zip(*rows, strict=True)) or [()] * len(joints)
+    return [
+        joint.join(column) if joint else list(column)
+        for joint, column in zip(joints, columns, strict=True)
+    ]

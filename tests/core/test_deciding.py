@@ -6,11 +6,9 @@ from typing import Any
 
 import pytest
 
-from service.core import deciding
 from service.core.catalog import Catalog, Definition, compile_catalog
 from service.core.deciding import (
     Decision,
-    Horizon,
     Input,
     Membership,
     Publication,
@@ -18,6 +16,7 @@ from service.core.deciding import (
     decide,
 )
 from service.core.instants import DAY, HOUR, MINUTE, SECOND, format_instant
+from service.core.lookahead import BOUNDARIES_WALKED, Horizon
 from service.core.merging import Written
 from service.core.parsing import Schema
 from service.core.traits import TraitType
@@ -282,14 +281,14 @@ def test_what_time_does_not_touch_holds_for_ever() -> None:
 def test_a_horizon_that_is_not_walked_to_its_end_is_a_lower_bound() -> None:
     many = [
         segment(f"s{number}", ("ordered", "withinLast", f"{number}d"))
-        for number in range(1, 2 * deciding.BOUNDARIES_WALKED)
+        for number in range(1, 2 * BOUNDARIES_WALKED)
     ]
     served = catalog(*many)
     decision = decide(served, newcomer(), NOW, given(NOW, ordered=ago(NOW, 0)))
     assert decision.horizon.valid_until == NOW + DAY
     for position, end in decision.horizon.by_position.items():
         days = int(served.keys[position][1:])
-        assert end == NOW + min(days, deciding.BOUNDARIES_WALKED) * DAY
+        assert end == NOW + min(days, BOUNDARIES_WALKED) * DAY
     assert len(decision.horizon.by_position) == len(many)
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from service.core import instants
 from service.core.catalog import Catalog, Definition, compile_catalog
 from service.core.instants import DAY, HOUR, LAST, from_datetime, parse_duration, to_datetime
+from service.core.lookahead import Ahead
 from service.core.parsing import Schema
 from service.core.traits import TraitType
 from tests.core import strategies
@@ -100,7 +101,7 @@ def test_no_rule_changes_before_its_bound(operator: str) -> None:
         catalog = catalog_of({"field": "t", "operator": operator, "value": duration}, zone)
         prepared = catalog.matcher.prepare({"t": to_datetime(value)})
         truth = prepared.at(now)
-        bound = prepared.next_change(now)
+        bound = Ahead(prepared, now).pop()
         assert bound is None or bound > now
         end = now + 500 * DAY if bound is None else bound
         inside = [now + 1, end - 1, *(now + int((end - now) * part) for part in fractions)]
@@ -158,7 +159,7 @@ def test_no_catalog_changes_before_its_bound() -> None:
             at = now
             # A few steps of a walk from bound to bound.
             for _ in range(4):
-                truth, bound = prepared.at(at), prepared.next_change(at)
+                truth, bound = prepared.at(at), Ahead(prepared, at).pop()
                 assert bound is None or bound > at
                 end = min(at + 4_000 * DAY, LAST) if bound is None else bound
                 for part in (*fractions, None):
@@ -187,7 +188,7 @@ def test_fixed_windows_change_at_their_bound_exactly() -> None:
         ("withinNext", "2d", None),
     ):
         catalog = catalog_of({"field": "t", "operator": operator, "value": duration}, UTC)
-        assert catalog.matcher.prepare({"t": value}).next_change(now) == expected
+        assert Ahead(catalog.matcher.prepare({"t": value}), now).pop() == expected
     future = to_datetime(now + 3 * DAY)
     for operator, duration, expected in (
         ("withinLast", "2d", now + 3 * DAY),
@@ -195,12 +196,19 @@ def test_fixed_windows_change_at_their_bound_exactly() -> None:
         ("withinNext", "5d", now + 3 * DAY),
     ):
         catalog = catalog_of({"field": "t", "operator": operator, "value": duration}, UTC)
-        assert catalog.matcher.prepare({"t": future}).next_change(now) == expected
+        assert Ahead(catalog.matcher.prepare({"t": future}), now).pop() == expected
 
 
 def test_what_does_not_look_at_time_never_changes() -> None:
     catalog = catalog_of({"field": "t", "operator": "<", "value": "2026-11-20"}, UTC)
-    assert catalog.matcher.prepare({"t": "2026-11-19"}).next_change(0) is None
+    assert Ahead(catalog.matcher.prepare({"t": "2026-11-19"}), 0).pop() is None
     timed = catalog_of({"field": "t", "operator": "withinLast", "value": "1d"}, UTC)
-    assert timed.matcher.prepare({}).next_change(0) is None
-    assert timed.matcher.prepare({"t": "never"}).next_change(0) is None
+    assert Ahead(timed.matcher.prepare({}), 0).pop() is None
+    assert Ahead(timed.matcher.prepare({"t": "never"}), 0).pop() is None
+
+
+def test_months_in_the_last_hours_there_are_keep_their_length() -> None:
+    """East of Greenwich it is the year 10000 already, which no calendar here knows."""
+    served = catalog_of({"field": "t", "operator": "withinLast", "value": "1mo"}, ZONES[1])
+    prepared = served.matcher.prepare({"t": "2026-10-20T10:00:00Z"})
+    assert [prepared.at(LAST - before) for before in (0, HOUR, 2 * HOUR, DAY)] == [0, 0, 0, 0]

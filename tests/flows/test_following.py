@@ -39,7 +39,7 @@ async def test_another_process_follows(services: Services, follower: Services) -
     await eventually(lambda: "adult" in follower.live.served.catalog.segments)
     await services.publisher.save([segment("adult", ("age", ">=", 21))])
     await eventually(lambda: follower.live.served.revision == 2)
-    assert follower.assigner.anonymous({"age": 20}).truths == 0
+    assert (await follower.assigner.anonymous({"age": 20})).truths == 0
     await services.publisher.archive("adult")
     await eventually(lambda: not follower.live.served.catalog.segments)
 
@@ -147,9 +147,9 @@ async def test_a_bad_bundle_leaves_the_last_good_one(
     top = segment("labelled", (f"model:{generated.NAME}.label", "notNull", None))
     async with running(database_url, models_dir=folder) as services:
         await services.publisher.save([top])
-        assert services.assigner.anonymous(household).truths == 0
+        assert (await services.assigner.anonymous(household)).truths == 0
         await register(services, "1", digests["1"])
-        assert services.assigner.anonymous(household).truths == 1
+        assert (await services.assigner.anonymous(household)).truths == 1
         # The digest that counts is the registered one.
         await register(services, "2", "0" * 64)
         served = services.live.served
@@ -157,7 +157,7 @@ async def test_a_bad_bundle_leaves_the_last_good_one(
         [refused] = served.refused_models
         assert (refused.name, refused.version) == (generated.NAME, "2")
         assert refused.reason
-        assert services.assigner.anonymous(household).truths == 1
+        assert (await services.assigner.anonymous(household)).truths == 1
         # So does one that is not there; a good one heals it.
         await register(services, "3", digests["1"])
         assert [model.version for model in services.live.served.models] == ["1"]
@@ -175,7 +175,7 @@ async def test_without_its_bundle_a_model_says_nothing_and_the_rest_serves(
     async with running(database_url, models_dir=tmp_path) as services:
         assert services.live.served.models == ()
         assert len(services.live.served.refused_models) == 1
-        assert services.assigner.anonymous({"age": 20}).truths == 1
+        assert (await services.assigner.anonymous({"age": 20})).truths == 1
 
 
 async def test_what_a_model_says_is_stored_with_its_reason(
