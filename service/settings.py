@@ -70,6 +70,7 @@ class Settings(BaseSettings):
         int, Field(gt=0, description="Most bytes of one customer's traits, as JSON.")
     ] = 65_536
     rules_limit: Annotated[int, Field(gt=0, description="Most rules of one condition.")] = 1_000
+    values_limit: Annotated[int, Field(gt=0, description="Most values of one rule.")] = 10_000
     writer_queue: Annotated[
         int, Field(gt=0, description="Recorded assigns that may wait; past it, 503.")
     ] = 4_096

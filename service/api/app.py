@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from service.api import customers, operations, problems, segments, traits
 from service.api.assign import AssignRoutes, Receive, Scope, Send
 from service.api.openapi import describe
+from service.api.paths import matchable
 from service.api.problems import HttpProblem
 from service.api.services import Services
 from service.core.deciding import Undecidable
@@ -39,7 +40,7 @@ class Application:
         if scope["type"] == "http" and scope["path"] in HOT:
             await self._hot(scope, receive, send)
         else:
-            await self.cold(scope, receive, send)
+            await self.cold(matchable(scope), receive, send)
 
 
 def create_app(services: Services, start: AbstractAsyncContextManager[Any] | None = None) -> Any:
@@ -62,6 +63,8 @@ def create_app(services: Services, start: AbstractAsyncContextManager[Any] | Non
         # FastAPI's page loads its scripts from another host: nobody here should be sent there.
         docs_url=None,
         redoc_url=None,
+        # A redirect loses a body, and who sends one seldom follows it.
+        redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.services = services

@@ -8,7 +8,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from service.api.assign import ClientGone, read_body
-from service.api.decoding import check_tree, decode
+from service.api.decoding import check_tree, decode, without_mark
 from service.api.problems import HttpProblem
 from service.settings import Settings
 
@@ -28,7 +28,9 @@ class BodyRoute(APIRoute):
         async def checked(request: Request) -> Response:
             settings: Settings = request.app.state.services.settings
             try:
-                body = await read_body(request.scope, request.receive, settings.body_limit)
+                body = without_mark(
+                    await read_body(request.scope, request.receive, settings.body_limit)
+                )
             except ClientGone:
                 return Response(status_code=_CLIENT_GONE)
             check(request, body, settings.json_depth)

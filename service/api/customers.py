@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Query
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.api import paging
-from service.api.problems import not_found
+from service.api.paths import CustomerId
+from service.api.problems import invalid, not_found
 from service.api.schemas import (
     Customer,
     HeldMembership,
@@ -19,13 +20,16 @@ from service.api.services import Services, WithServices
 from service.core.deciding import State
 from service.core.instants import to_datetime
 from service.core.merging import value_at
+from service.core.parsing import Problem
 from service.store import customers as stored
-from service.store import states
+from service.store import segments, states
 
-# Ids may hold slashes, so a route with a tail comes before the one that takes all.
+# A slash in an id may be written as one, so a route with a tail comes before that which takes all.
 router = APIRouter(prefix="/customers", tags=["customers"])
 
-CustomerId = Annotated[str, Path(min_length=1, max_length=256)]
+IdentityQuery = Annotated[
+    str | None, Query(description="Not available in this version: refused with 422.")
+]
 
 
 def _unknown(customer_id: str) -> Exception:
@@ -39,11 +43,17 @@ async def _state(connection: AsyncConnection, customer_id: str) -> State:
     state = (await states.read(raw, [customer_id])).get(customer_id)
     if state is None:
         raise _unknown(customer_id)
-    state.lists = (await states.read_lists(raw, [customer_id])).get(customer_id, frozenset())
     return state
 
 
-def _shaped(services: Services, state: State) -> Customer:
+def _memberships(state: State) -> list[HeldMembership]:
+    return [
+        HeldMembership(key=key, since=to_datetime(member.since), version=member.version)
+        for key, member in sorted(state.memberships.items())
+    ]
+
+
+def _shaped(services: Services, state: State, lists: list[str]) -> Customer:
     sources = {
         path: TraitValue(
             value=value_at(state.traits, path),
@@ -62,11 +72,8 @@ def _shaped(services: Services, state: State) -> Customer:
         last_seen=to_datetime(state.last_seen),
         traits=state.traits,
         sources={path: value for path, value in sources.items() if value.value is not None},
-        segments=[
-            HeldMembership(key=key, since=to_datetime(member.since), version=member.version)
-            for key, member in sorted(state.memberships.items())
-        ],
-        lists=sorted(state.lists or ()),
+        segments=_memberships(state),
+        lists=lists,
         models={
             name: ModelAnswer(
                 version=versions[name],
@@ -84,14 +91,20 @@ def _shaped(services: Services, state: State) -> Customer:
     )
 
 
+@router.get("")
+async def find_customer(identity: IdentityQuery = None) -> Customer:
+    """Find a customer by an identity: not available in this version."""
+    detail = "customers can't be found by identity in this version; GET /customers/{id} takes an id"
+    raise invalid([Problem("/query/identity", "not_available", detail)])
+
+
 @router.get("/{customer_id:path}/segments")
 async def get_customer_segments(
     services: WithServices, customer_id: CustomerId
 ) -> list[HeldMembership]:
     """The segments that a customer is in."""
     async with services.database.engine.connect() as connection:
-        state = await _state(connection, customer_id)
-    return _shaped(services, state).segments
+        return _memberships(await _state(connection, customer_id))
 
 
 @router.get("/{customer_id:path}/transitions")
@@ -127,7 +140,8 @@ async def get_customer(services: WithServices, customer_id: CustomerId) -> Custo
     """A customer's traits with their sources, memberships, and what models say."""
     async with services.database.engine.connect() as connection:
         state = await _state(connection, customer_id)
-    return _shaped(services, state)
+        lists = await segments.lists_of(connection, customer_id)
+    return _shaped(services, state, lists)
 
 
 @router.delete("/{customer_id:path}", status_code=204)

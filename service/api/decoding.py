@@ -1,6 +1,8 @@
 """Request bodies into structs, refused with a pointer to the fault."""
 
+import codecs
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -11,6 +13,8 @@ from service.api.problems import HttpProblem, invalid
 from service.core.parsing import Problem, escape
 
 T = TypeVar("T")
+
+FAULTS_TOLD = 100  # of one body at most
 
 _anything = msgspec.json.Decoder(Any)
 
@@ -26,11 +30,21 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
         if decoder is not _anything:
             # What is no JSON is told as that, even where another fault was met before.
             decode(_anything, body)
-        raise invalid([_located(str(error))]) from error
+        raise invalid(_unrepresentable(body) or [_located(str(error))]) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _not_json(body, error) from error
+        if body.startswith(codecs.BOM_UTF8):
+            return decode(decoder, without_mark(body))
+        faults = _unrepresentable(body)
+        if faults:
+            raise invalid(faults) from error
+        raise HttpProblem(400, "not_json", f"the body is not JSON: {error}") from error
     except RecursionError as error:
         raise too_deep("") from error
+
+
+def without_mark(body: bytes) -> bytes:
+    """A body without the byte order mark that some editors write (RFC 8259, section 8.1)."""
+    return body.removeprefix(codecs.BOM_UTF8)
 
 
 def too_deep(pointer: str) -> HttpProblem:
@@ -53,32 +67,101 @@ def _located(message: str) -> Problem:
     return Problem(pointer, "type", what[:1].lower() + what[1:].replace("`", ""))
 
 
-def _not_json(body: bytes, error: Exception) -> HttpProblem:
-    """Text that only a lenient reader takes for JSON (NaN, lone surrogates) is JSON with bad
-    values: 422; the rest is 400."""
+class _Members(list[tuple[str, Any]]):
+    """An object's members as they are written, those that a later one replaces too."""
+
+
+class _Foreign(str):
+    """What JSON has no word for: NaN, Infinity, -Infinity, an integer without end."""
+
+
+def _integer(text: str) -> Any:
     try:
-        json.loads(body)
-    except (ValueError, RecursionError):
-        return HttpProblem(400, "not_json", f"the body is not JSON: {error}")
-    return invalid(
-        [Problem("", "bad_value", "the JSON holds NaN, Infinity or half of a surrogate pair")]
-    )
+        return int(text)
+    except ValueError:  # longer than Python reads
+        return math.inf
+
+
+def _unrepresentable(body: bytes) -> list[Problem]:
+    """Where a body, read leniently, holds values that JSON or PostgreSQL has none of; nothing of
+    what is no JSON however it is read."""
+    try:
+        document = json.loads(
+            body.decode(),
+            object_pairs_hook=_Members,
+            parse_constant=_Foreign,
+            parse_int=_integer,
+        )
+    except ValueError:
+        return []
+    except RecursionError as error:
+        raise too_deep("") from error
+    found: list[Problem] = []
+    waiting: list[tuple[str, Any]] = [("", document)]
+    while waiting and len(found) < FAULTS_TOLD:
+        pointer, value = waiting.pop()
+        if isinstance(value, list):
+            members = value if isinstance(value, _Members) else list(enumerate(value))
+            faults = {_fault(name) for name, _ in members if isinstance(name, str)}
+            found += [
+                Problem(pointer, "bad_value", f"a name: {fault}") for fault in faults if fault
+            ]
+            below = [(f"{pointer}/{escape(_visible(name))}", item) for name, item in members]
+            waiting += reversed(below)
+        else:
+            fault = _fault(value)
+            if fault is not None:
+                found.append(Problem(pointer, "bad_value", fault))
+    return found
+
+
+def _visible(name: str | int) -> str:
+    return str(name).encode(errors="replace").decode()
+
+
+def _fault(value: Any) -> str | None:
+    """What keeps a scalar from being kept."""
+    if isinstance(value, _Foreign):
+        return f"JSON has no {value}"
+    if isinstance(value, float) and math.isinf(value):
+        return "the number is too large to be kept"
+    if not isinstance(value, str):
+        return None
+    if "\0" in value:
+        return _NUL
+    return "half of a surrogate pair is no text" if not _encodable(value) else None
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+_NUL = "U+0000 can't be stored in a text"
 
 
 def check_tree(value: Mapping[str, Any] | list[Any], pointer: str, depth: int, limit: int) -> None:
     """Refuse what JSON can hold and PostgreSQL can't, and what is nested too deep."""
+    places: list[str] = []
+    _collect(value, pointer, depth, limit, places)
+    if places:
+        raise invalid([Problem(place, "bad_value", _NUL) for place in places[:FAULTS_TOLD]])
+
+
+def _collect(
+    value: Mapping[str, Any] | list[Any], pointer: str, depth: int, limit: int, places: list[str]
+) -> None:
     if depth > limit:
         raise too_deep(pointer)
     items = value.items() if isinstance(value, Mapping) else enumerate(value)
     for key, item in items:
         if type(key) is str and "\0" in key:
-            raise _nul(pointer)
+            places.append(pointer)
         if type(item) is str:
             if "\0" in item:
-                raise _nul(f"{pointer}/{escape(str(key))}")
+                places.append(f"{pointer}/{escape(str(key))}")
         elif isinstance(item, dict | list):
-            check_tree(item, f"{pointer}/{escape(str(key))}", depth + 1, limit)
-
-
-def _nul(pointer: str) -> HttpProblem:
-    return invalid([Problem(pointer, "bad_value", "U+0000 can't be stored in a text")])
+            _collect(item, f"{pointer}/{escape(str(key))}", depth + 1, limit, places)

@@ -259,7 +259,7 @@ def _with_refusals(path: str, method: str, operation: Schema) -> None:
         statuses.append("422")
     if "{" in path and method != "put":
         statuses.append("404")
-    if path.startswith("/segments") and method != "get":
+    if path.startswith(("/segments", "/traits")) and method != "get":
         statuses.append("409")
     if path not in STORELESS:
         statuses.append("503")

@@ -64,6 +64,11 @@ async def readyz(services: WithServices, response: Response) -> Readiness:
     )
 
 
+# Watchers ask without wanting the body, which the server leaves out.
+router.add_api_route("/healthz", healthz, methods=["HEAD"], include_in_schema=False)
+router.add_api_route("/readyz", readyz, methods=["HEAD"], include_in_schema=False)
+
+
 @router.get("/metrics", response_class=PlainTextResponse)
 async def metrics(services: WithServices) -> Response:
     """Prometheus's text format."""

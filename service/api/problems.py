@@ -15,6 +15,7 @@ import msgspec
 
 from service.core.parsing import Problem as Fault
 from service.core.parsing import escape
+from service.flows.publishing import Conflict
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = 1  # s
@@ -69,6 +70,11 @@ def fault_of(error: Mapping[str, Any], path: Sequence[str | int]) -> Fault:
 def not_found(what: str) -> HttpProblem:
     """404: there is no such thing."""
     return HttpProblem(404, "not_found", what)
+
+
+def conflicting(conflict: Conflict) -> HttpProblem:
+    """409: it contradicts what is there."""
+    return HttpProblem(409, conflict.code, str(conflict), conflict.problems)
 
 
 def unavailable(detail: str) -> HttpProblem:

@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import TypeAdapter, ValidationError
 
 from service.api import paging
 from service.api.bodies import BodyRoute
-from service.api.problems import HttpProblem, fault_of, invalid, not_found
-from service.api.schemas import Key as SegmentKey
+from service.api.paths import SegmentKey
+from service.api.problems import HttpProblem, conflicting, fault_of, invalid, not_found
 from service.api.schemas import (
+    Key,
     KeyedSegment,
     Kind,
     ListChange,
@@ -36,9 +37,8 @@ from service.store.segments import SegmentRow
 
 router = APIRouter(prefix="/segments", tags=["segments"], route_class=BodyRoute)
 
-Key = Annotated[str, Path(max_length=64)]
 _documents = TypeAdapter(SegmentDocument)
-_keys: TypeAdapter[str] = TypeAdapter(SegmentKey)
+_keys: TypeAdapter[str] = TypeAdapter(Key)
 
 
 def served(row: SegmentRow, warnings: Sequence[Problem] = ()) -> Segment:
@@ -70,11 +70,6 @@ def wanted(key: str, document: SegmentDocument, based_on: int | None = None) -> 
     """A request's document as a definition to save."""
     definition = document.model_dump(mode="json", exclude={"key", "status"}, exclude_none=True)
     return Wanted(key, document.status, definition, based_on)
-
-
-def _conflict(conflict: Conflict) -> HttpProblem:
-    users = [Problem("", "used_by", user) for user in conflict.users]
-    return HttpProblem(409, conflict.code, str(conflict), users)
 
 
 @router.get("")
@@ -120,14 +115,14 @@ async def create_segment(
 
 
 @router.get("/{key}")
-async def get_segment(services: WithServices, key: Key) -> Segment:
+async def get_segment(services: WithServices, key: SegmentKey) -> Segment:
     """One segment."""
     return served(await _stored(services, key))
 
 
 @router.put("/{key}", responses={201: {"model": Segment, "description": "Created."}})
 async def put_segment(
-    services: WithServices, key: Key, document: KeyedSegment, response: Response
+    services: WithServices, key: SegmentKey, document: KeyedSegment, response: Response
 ) -> Segment:
     """Create, replace, or revive a segment."""
     if document.key not in (_key(key), None):
@@ -141,7 +136,7 @@ async def put_segment(
 
 
 @router.patch("/{key}")
-async def patch_segment(services: WithServices, key: Key, patch: dict[str, Any]) -> Segment:
+async def patch_segment(services: WithServices, key: SegmentKey, patch: dict[str, Any]) -> Segment:
     """Change members of a definition: an RFC 7396 merge patch."""
     while True:
         row = await _stored(services, key)
@@ -173,18 +168,18 @@ def _merged(target: Any, patch: Any) -> Any:
 
 
 @router.delete("/{key}", status_code=204)
-async def archive_segment(services: WithServices, key: Key) -> None:
+async def archive_segment(services: WithServices, key: SegmentKey) -> None:
     """Archive a segment: its members leave, its history stays."""
     try:
         await services.publisher.archive(_storable(key))
     except Unknown as error:
         raise not_found(f"there is no segment {key}") from error
     except Conflict as conflict:
-        raise _conflict(conflict) from conflict
+        raise conflicting(conflict) from conflict
 
 
 @router.get("/{key}/metrics")
-async def segment_metrics(services: WithServices, key: Key) -> SegmentMetrics:
+async def segment_metrics(services: WithServices, key: SegmentKey) -> SegmentMetrics:
     """A segment's metrics, measured now."""
     await _stored(services, key)
     now = to_datetime(services.clock())
@@ -195,7 +190,7 @@ async def segment_metrics(services: WithServices, key: Key) -> SegmentMetrics:
 
 @router.get("/{key}/members")
 async def segment_members(
-    services: WithServices, key: Key, limit: paging.Limit = 100, cursor: paging.Cursor = None
+    services: WithServices, key: SegmentKey, limit: paging.Limit = 100, cursor: paging.Cursor = None
 ) -> Members:
     """Who is in a segment, by id."""
     await _stored(services, key)
@@ -207,14 +202,16 @@ async def segment_members(
 
 
 @router.post("/{key}/members")
-async def change_members(services: WithServices, key: Key, change: ListChange) -> ListChanged:
+async def change_members(
+    services: WithServices, key: SegmentKey, change: ListChange
+) -> ListChanged:
     """Add ids to a list and remove others. Ids that are no customers yet count once they are."""
     try:
         changed = await services.publisher.change_list(_storable(key), change.add, change.remove)
     except Unknown as error:
         raise not_found(f"there is no segment {key}") from error
     except Conflict as conflict:
-        raise _conflict(conflict) from conflict
+        raise conflicting(conflict) from conflict
     return ListChanged(changed=changed)
 
 
@@ -258,5 +255,5 @@ async def _save(
     try:
         rows = await services.publisher.save([definition], create=create)
     except Conflict as conflict:
-        raise _conflict(conflict) from conflict
+        raise conflicting(conflict) from conflict
     return rows[0]

@@ -1,22 +1,19 @@
 """`/traits`: declared types and dimensions of traits."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Path
+from fastapi import APIRouter
 
 from service.api import paging
 from service.api.bodies import BodyRoute
-from service.api.problems import invalid, not_found
+from service.api.paths import TraitName
+from service.api.problems import conflicting, invalid, not_found
 from service.api.schemas import Trait, TraitDeclaration, Traits
 from service.api.services import WithServices
-from service.core.instants import to_datetime
 from service.core.merging import RESERVED
 from service.core.parsing import Problem
+from service.flows.publishing import Conflict, Unknown
 from service.store import traits as stored
 
 router = APIRouter(prefix="/traits", tags=["traits"], route_class=BodyRoute)
-
-Name = Annotated[str, Path(min_length=1, max_length=256)]
 
 
 def _checked(name: str) -> str:
@@ -41,7 +38,7 @@ async def list_traits(
 
 
 @router.get("/{name}")
-async def get_trait(services: WithServices, name: Name) -> Trait:
+async def get_trait(services: WithServices, name: TraitName) -> Trait:
     """One declared trait."""
     async with services.database.engine.connect() as connection:
         definition = await stored.get(connection, _checked(name))
@@ -51,17 +48,24 @@ async def get_trait(services: WithServices, name: Name) -> Trait:
 
 
 @router.put("/{name}")
-async def declare_trait(services: WithServices, name: Name, declaration: TraitDeclaration) -> Trait:
+async def declare_trait(
+    services: WithServices, name: TraitName, declaration: TraitDeclaration
+) -> Trait:
     """Declare a trait's type: incoming values are coerced to it from now on."""
     definition = declaration.model_dump(mode="json", exclude_none=True)
-    async with services.publisher.publication("definition", _checked(name)) as connection:
-        await stored.declare(connection, name, definition, to_datetime(services.clock()))
+    try:
+        await services.publisher.declare_trait(_checked(name), definition)
+    except Conflict as conflict:
+        raise conflicting(conflict) from conflict
     return Trait(name=name, **definition)
 
 
 @router.delete("/{name}", status_code=204)
-async def withdraw_trait(services: WithServices, name: Name) -> None:
+async def withdraw_trait(services: WithServices, name: TraitName) -> None:
     """Withdraw a declaration; values stay as they are."""
-    async with services.publisher.publication("definition", _checked(name)) as connection:
-        if not await stored.withdraw(connection, name):
-            raise not_found(f"no trait {name} is declared")
+    try:
+        await services.publisher.withdraw_trait(_checked(name))
+    except Unknown as error:
+        raise not_found(f"no trait {name} is declared") from error
+    except Conflict as conflict:
+        raise conflicting(conflict) from conflict

@@ -5,13 +5,30 @@ serves.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import count
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from service.core.conditions import Condition, Source, models_of, references_of
+from service.core.conditions import (
+    Condition,
+    Field,
+    Source,
+    model_of,
+    models_of,
+    references_of,
+    rules_of,
+)
 from service.core.matching import Level, Matcher, fields_read
 from service.core.parsing import Invalid, Problem, Schema, parse_condition
+from service.core.references import (
+    Tangled,
+    dangling,
+    located,
+    order,
+    own_scheme,
+    schemes_of,
+    step,
+)
+from service.core.traits import TraitType
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,22 +89,6 @@ class Catalog:
     keys: Sequence[str] = field(default_factory=list)
 
 
-# A chain of references costs one level of matching each; people's chains are a few long.
-REFERENCE_DEPTH = 64
-
-
-class Tangled(ValueError):
-    """Segments that refer to each other in a circle (`path` begins and ends with the same one),
-    or in too long a chain. `keys`: those to refuse for it."""
-
-    def __init__(self, path: Sequence[str], keys: Iterable[str]) -> None:
-        circle = path[0] == path[-1]
-        what = "in a circle" if circle else f"in a chain of more than {REFERENCE_DEPTH}"
-        super().__init__(f"segments refer to each other {what}: {' -> '.join(path)}")
-        self.path = list(path)
-        self.keys = frozenset(keys)
-
-
 def compile_catalog(
     definitions: Iterable[Definition],
     schema: Schema,
@@ -112,6 +113,7 @@ def compile_catalog(
     if missing_models:
         _refuse_without_models(segments, refused, missing_models)
     _refuse_shared_priorities(segments, refused)
+    _refuse_own_scheme(segments, refused)
     _refuse_dangling(segments, refused)
     levels = _levels_or_refuse(segments, refused)
     schemes = schemes_of(segments.values())
@@ -151,26 +153,43 @@ def _condition(
     return parse_condition(definition.condition, schema)
 
 
-def schemes_of(segments: Iterable[Segment]) -> dict[str, tuple[str, ...]]:
-    """For each scheme its segments' keys, the one that wins first."""
-    members: dict[str, list[tuple[int, str]]] = {}
-    for segment in segments:
-        definition = segment.definition
-        if definition.scheme is not None:
-            entry = (definition.priority or 0, definition.key)
-            members.setdefault(definition.scheme, []).append(entry)
-    return {scheme: tuple(key for _, key in sorted(entries)) for scheme, entries in members.items()}
+def refused_under(catalog: Catalog, name: str, kind: TraitType | None) -> dict[str, list[Problem]]:
+    """The served segments that could not be if a trait were declared as `kind` (None: as nothing),
+    each with the problems of its condition."""
+    types = {other: known for other, known in catalog.schema.types.items() if other != name}
+    if kind is not None:
+        types[name] = kind
+    schema = replace(catalog.schema, types=types, known={})
+    refused = {}
+    for key, segment in sorted(catalog.segments.items()):
+        if segment.condition is not None and _reads(segment.condition, name):
+            try:
+                parse_condition(segment.definition.condition, schema)
+            except Invalid as fault:
+                refused[key] = fault.problems
+    return refused
+
+
+def _reads(condition: Condition, name: str) -> bool:
+    return any(
+        field is not None and field.name == name
+        for rule in rules_of(condition)
+        for field in (rule.field, rule.other)
+    )
 
 
 def _refuse_without_models(
     segments: dict[str, Segment], refused: dict[str, Refusal], missing: Mapping[str, str]
 ) -> None:
+    def detail(field: Field) -> str | None:
+        name = model_of(field)
+        reason = None if name is None else missing.get(name)
+        return None if reason is None else f"it reads the model {name}, which is refused: {reason}"
+
     for key, segment in list(segments.items()):
         models = frozenset() if segment.condition is None else models_of(segment.condition)
-        for name in sorted(models & missing.keys()):
-            detail = f"it reads the model {name}, which is refused: {missing[name]}"
-            _refuse(segments, refused, key, Problem("/condition", "model_refused", detail))
-            break
+        if models & missing.keys():
+            _refuse(segments, refused, key, *located(segment, "model_refused", detail))
 
 
 def _refuse_shared_priorities(segments: dict[str, Segment], refused: dict[str, Refusal]) -> None:
@@ -194,126 +213,44 @@ def shared_priority(definition: Definition, holder: str) -> Problem:
     return Problem("/priority", "conflict", detail)
 
 
+def _refuse_own_scheme(segments: dict[str, Segment], refused: dict[str, Refusal]) -> None:
+    for key, segment in list(segments.items()):
+        problems = own_scheme(segment, segments)
+        if problems:
+            _refuse(segments, refused, key, *problems)
+
+
 def _refuse_dangling(segments: dict[str, Segment], refused: dict[str, Refusal]) -> None:
     """Refuse segments that refer to what is not served, and whoever refers to those in turn."""
     users: dict[str, list[str]] = {}
     for key, segment in segments.items():
         for reference in segment.references:
             users.setdefault(reference, []).append(key)
-    missing = sorted(users.keys() - segments.keys(), reverse=True)
+    missing = list(users.keys() - segments.keys())
+    fallen: dict[str, Segment] = {}
     while missing:
-        reference = missing.pop()
-        for key in users.get(reference, ()):
+        for key in users.get(missing.pop(), ()):
             if key in segments:
-                _refuse(segments, refused, key, dangling_reference(reference, refused))
+                fallen[key] = segments.pop(key)
                 missing.append(key)
-
-
-def dangling_reference(missing: str, refused: Mapping[str, Refusal]) -> Problem:
-    """The problem of a segment that refers to one that is not served."""
-    why = "is refused itself" if missing in refused else "is no active segment"
-    return Problem("/condition", "unknown_segment", f"it refers to {missing}, which {why}")
+    gone = refused.keys() | fallen.keys()
+    for key, segment in fallen.items():
+        refused[key] = Refusal(key, tuple(dangling(segment, segments, gone)))
 
 
 def _refuse(
-    segments: dict[str, Segment], refused: dict[str, Refusal], key: str, problem: Problem
+    segments: dict[str, Segment], refused: dict[str, Refusal], key: str, *problems: Problem
 ) -> None:
     del segments[key]
-    refused[key] = Refusal(key, (problem,))
+    refused[key] = Refusal(key, problems)
 
 
 def _levels_or_refuse(segments: dict[str, Segment], refused: dict[str, Refusal]) -> list[Level]:
     while True:
         try:
             return order(segments)
-        except Tangled as cycle:
-            problem = Problem("/condition", "cycle", str(cycle))
-            for key in cycle.keys:
-                _refuse(segments, refused, key, problem)
+        except Tangled as tangle:
+            for key in tangle.keys:
+                problems = step(segments[key], tangle, "/condition")
+                _refuse(segments, refused, key, *problems)
             _refuse_dangling(segments, refused)
-
-
-def order(segments: Mapping[str, Segment]) -> list[Level]:
-    """Segments in levels: each refers only to lower ones. Raises Tangled.
-
-    Who refers to a segment of a scheme needs the scheme's winner, hence all its segments.
-    """
-    schemes = schemes_of(segments.values())
-    needs = {
-        key: _needs(segment, segments, schemes)
-        for key, segment in segments.items()
-        if segment.condition is not None
-    }
-    placed: dict[str, int] = {}
-    waiting = dict(needs)
-    for level in count():
-        ready = [key for key, needed in waiting.items() if needed.keys() <= placed.keys()]
-        if not waiting:
-            break
-        if not ready:
-            raise _circle(waiting)
-        if level == REFERENCE_DEPTH:
-            raise Tangled(_chain(min(ready), needs, placed), ready)
-        for key in ready:
-            del waiting[key]
-        placed.update(dict.fromkeys(ready, level))
-    conditions: dict[int, list[tuple[str, Condition]]] = {}
-    complete: dict[int, list[tuple[str, tuple[str, ...]]]] = {}
-    for key, level in placed.items():
-        condition = segments[key].condition
-        assert condition is not None  # noqa: S101 - lists are not placed
-        conditions.setdefault(level, []).append((key, condition))
-    for scheme, members in schemes.items():
-        # A scheme of lists alone is settled before the first condition.
-        level = max((placed.get(member, -1) for member in members), default=-1)
-        complete.setdefault(level, []).append((scheme, members))
-    return [
-        Level(tuple(conditions.get(level, ())), tuple(complete.get(level, ())))
-        for level in sorted(conditions.keys() | complete.keys())
-    ]
-
-
-def _needs(
-    segment: Segment, segments: Mapping[str, Segment], schemes: Mapping[str, tuple[str, ...]]
-) -> dict[str, str]:
-    """The segments with conditions that must be known before this one, each with the reference
-    that asks for it."""
-    needs: dict[str, str] = {}
-    for key in sorted(segment.references):
-        scheme = segments[key].definition.scheme
-        # The segment itself first, so that a circle is told by the shortest path.
-        for other in (key, *(schemes[scheme] if scheme is not None else ())):
-            if segments[other].condition is not None:
-                needs.setdefault(other, key)
-    return needs
-
-
-def _circle(waiting: Mapping[str, Mapping[str, str]]) -> Tangled:
-    """A circle among segments that all wait for one another."""
-    trail = [min(waiting)]
-    while True:
-        following = next(key for key in waiting[trail[-1]] if key in waiting)
-        if following in trail:
-            circle = trail[trail.index(following) :]
-            break
-        trail.append(following)
-    path = [circle[0]]
-    for key, following in zip(circle, [*circle[1:], circle[0]], strict=True):
-        reference = waiting[key][following]
-        path.extend([following] if reference == following else [reference, following])
-    return Tangled(path, circle)
-
-
-def _chain(
-    key: str, needs: Mapping[str, Mapping[str, str]], placed: Mapping[str, int]
-) -> list[str]:
-    """A longest chain of references that begins with a segment."""
-    path = [key]
-    while needs[path[-1]]:
-        path.append(max(needs[path[-1]], key=lambda other: placed[other]))
-    return path
-
-
-def users_of(key: str, segments: Iterable[Segment]) -> list[str]:
-    """Keys of the segments whose conditions refer to `key`, sorted."""
-    return sorted(segment.key for segment in segments if key in segment.references)

@@ -106,11 +106,16 @@ def references_of(condition: Condition) -> frozenset[str]:
     )
 
 
+def model_of(field: Field) -> str | None:
+    """The model whose output a field is; None where it is something else."""
+    if field.source is not Source.MODEL:
+        return None
+    return field.name.removeprefix("model:").rpartition(".")[0]
+
+
 def models_of(condition: Condition) -> frozenset[str]:
     """Names of the models whose outputs a tree reads."""
+    fields = (field for rule in rules_of(condition) for field in (rule.field, rule.other))
     return frozenset(
-        rule.field.name.removeprefix("model:").rpartition(".")[0]
-        for rule in rules_of(condition)
-        for field in (rule.field, rule.other)
-        if field is not None and field.source is Source.MODEL
+        name for name in (model_of(field) for field in fields if field is not None) if name
     )

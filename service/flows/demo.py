@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +19,15 @@ SOURCE = "demo"
 AT_ONCE = 512
 Progress = Callable[[int, int], None]
 Document = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What was taken out: how many customers; and `kept`, the keys of the demo's segments that
+    stay because somebody has changed their definition since."""
+
+    customers: int
+    kept: tuple[str, ...] = ()
 
 
 class Demo:
@@ -57,8 +67,8 @@ class Demo:
             for name, definition in declarations.items():
                 await traits.declare(connection, name, dict(definition), self._now())
 
-    async def save_segments(self, documents: Sequence[Document]) -> None:
-        """Save the starter segments, all in one revision."""
+    async def save_segments(self, documents: Sequence[Document]) -> dict[str, int]:
+        """Save the starter segments, all in one revision; the version of each."""
         wanted = [
             Wanted(
                 document["key"],
@@ -67,7 +77,7 @@ class Demo:
             )
             for document in documents
         ]
-        await self._publisher.save(wanted)
+        return {row.key: row.version for row in await self._publisher.save(wanted)}
 
     async def load_customers(self, households: Sequence[Document], progress: Progress) -> None:
         """Record every customer through the writer, as a caller would."""
@@ -92,18 +102,23 @@ class Demo:
         async with self._database.engine.begin() as connection:
             await workspace.note(connection, FACT, {"state": "loaded", **facts})
 
-    async def remove(self) -> int:
-        """Take out what loading put in: customers, segments, traits' types, the model. How many
-        customers that were; segments of the user's own that read these stay, and are refused
-        with the reason until they are changed."""
+    async def remove(self) -> Removed:
+        """Take out what loading put in: customers, segments, traits' types, the model.
+
+        A segment that somebody has changed since is theirs and stays. Segments that stay and read
+        what goes are refused with the reason until they are changed.
+        """
         state = await self.state()
         if state is None or state["state"] == "removed":
-            return 0
+            return Removed(0)
+        # Before versions were noted every one was the first.
+        versions = dict.fromkeys(state["segments"], 1) | state.get("versions", {})
         async with self._publisher.publication("definition", SOURCE) as connection:
+            kept = await segments.changed_since(connection, versions)
             await customers.erase_many(connection, state["customers"])
-            await segments.delete_all(connection, state["segments"])
+            await segments.delete_all(connection, sorted(versions.keys() - kept))
             for name in state["traits"]:
                 await traits.withdraw(connection, name)
             await models.remove(connection, state["model"])
             await workspace.note(connection, FACT, {"state": "removed"})
-        return len(state["customers"])
+        return Removed(len(state["customers"]), tuple(sorted(kept)))

@@ -37,6 +37,7 @@ def schema_of(settings: Settings, types: dict[str, str]) -> Schema:
         types={name: TraitType(kind) for name, kind in types.items() if kind in _TRAIT_TYPES},
         rules_limit=settings.rules_limit,
         depth_limit=settings.json_depth,
+        values_limit=settings.values_limit,
     )
 
 

@@ -12,36 +12,37 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.core.catalog import (
     Definition,
     Segment,
-    Tangled,
-    dangling_reference,
-    order,
+    refused_under,
     segment_of,
     shared_priority,
-    users_of,
 )
 from service.core.conditions import Condition, Rule, Source, located_rules, models_of
 from service.core.english import summarise
 from service.core.instants import to_datetime
 from service.core.parsing import Invalid, Problem, parse_condition
+from service.core.references import Tangled, dangling, order, own_scheme, tangling, users_of
+from service.core.traits import TraitType, type_english
 from service.flows.following import Follower
 from service.live import Live
-from service.store import catalogs, customers, jobs, models, segments
+from service.store import catalogs, customers, jobs, models, segments, traits
 from service.store.catalogs import definition_of
 from service.store.database import Database
 from service.store.segments import SegmentRow
 
 # What of a definition decides who is in; the rest only describes.
 DECIDING = ("condition", "scheme", "priority")
+NAMED = 8  # keys in a sentence at most
 LIST_SUMMARY = "Customers on an uploaded list."
 
 
 class Conflict(RuntimeError):
-    """The change contradicts what is there: in use, taken, of another kind."""
+    """The change contradicts what is there: in use (`problems` says by whom), taken, of another
+    kind, archived."""
 
-    def __init__(self, code: str, detail: str, users: Sequence[str] = ()) -> None:
+    def __init__(self, code: str, detail: str, problems: Sequence[Problem] = ()) -> None:
         super().__init__(detail)
         self.code = code
-        self.users = list(users)
+        self.problems = list(problems)
 
 
 class Stale(RuntimeError):
@@ -49,7 +50,7 @@ class Stale(RuntimeError):
 
 
 class Unknown(LookupError):
-    """There is no such segment."""
+    """There is no such segment, or no such declaration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,14 @@ class Wanted:
     status: str
     definition: Mapping[str, Any]
     based_on: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """A definition's condition, None for a list, and what it says in English."""
+
+    condition: Condition | None
+    summary: str
 
 
 class _Publication:
@@ -130,21 +139,24 @@ class Publisher:
                 if each.based_on not in (None, before and before.version):
                     raise Stale(each.key)
             rows = []
-            parsed = self._check(wanted)
-            for each, condition, before in zip(wanted, parsed, known, strict=True):
+            # Beside the event loop: a large definition takes a while. The thread shares with
+            # others the catalog, which nobody changes, and the schema's remembered fields, which
+            # are the same whoever reads them first.
+            compiled = await asyncio.to_thread(self._check, wanted)
+            for each, definition, before in zip(wanted, compiled, known, strict=True):
                 if create and before is not None and before.status != "archived":
                     raise Conflict("exists", f"there is a segment {each.key} already")
-                rows.append(await self._store(change, each, condition, before))
+                rows.append(await self._store(change, each, definition, before))
             return rows
 
     async def _store(
         self,
         change: _Publication,
         wanted: Wanted,
-        condition: Condition | None,
+        compiled: _Compiled,
         before: SegmentRow | None,
     ) -> SegmentRow:
-        kind = kind_of(condition)
+        kind = kind_of(compiled.condition)
         if before is not None and (before.kind == "list") != (kind == "list"):
             raise Conflict(
                 "kind", f"{wanted.key} is a {before.kind}; make another segment with another key"
@@ -156,7 +168,7 @@ class Publisher:
             status=wanted.status,
             kind=kind,
             definition=definition,
-            summary=LIST_SUMMARY if condition is None else summarise(condition),
+            summary=compiled.summary,
             created_at=change.now if before is None else before.created_at,
             updated_at=change.now,
             metrics=None if before is None else before.metrics,
@@ -174,7 +186,7 @@ class Publisher:
             change.publish("definition", row.key, redecide=decides)
         return row
 
-    def _check(self, wanted: Sequence[Wanted]) -> list[Condition | None]:
+    def _check(self, wanted: Sequence[Wanted]) -> list[_Compiled]:
         """Parse, and see whether all that would be active can stand together."""
         catalog = self._live.served.catalog
         prefixes = [f"/{index}" for index in range(len(wanted))] if len(wanted) > 1 else [""]
@@ -206,23 +218,32 @@ class Publisher:
         try:
             order(proposed)
         except Tangled as tangle:
-            mine = [i for i, each in enumerate(wanted) if each.key in tangle.path] or [0]
-            where = f"{prefixes[mine[0]]}/condition"
-            raise Invalid([Problem(where, "cycle", str(tangle))]) from tangle
-        return conditions
+            problems = [
+                problem
+                for each, prefix in zip(wanted, prefixes, strict=True)
+                if each.key in proposed
+                for problem in tangling(proposed[each.key], proposed, tangle, prefix)
+            ]
+            raise Invalid(problems) from tangle
+        return [
+            _Compiled(each, LIST_SUMMARY if each is None else summarise(each))
+            for each in conditions
+        ]
 
     @staticmethod
     def _not_in_use(key: str, proposed: Mapping[str, Segment]) -> None:
         users = users_of(key, proposed.values())
         if users:
-            raise Conflict("in_use", f"{key} is used by {', '.join(users)}", users)
+            problems = [Problem("", "used_by", user) for user in users]
+            raise Conflict("in_use", f"{key} is used by {', '.join(users)}", problems)
 
     async def warnings(self, condition: Any) -> list[Problem]:
         """What to know of a stored condition: the negative rules that people expect to hold for
         customers without a value, and how many those are."""
         if condition is None:
             return []
-        parsed = parse_condition(condition, self._live.served.catalog.schema)
+        schema = self._live.served.catalog.schema
+        parsed = await asyncio.to_thread(parse_condition, condition, schema)
         found = []
         async with self._database.engine.connect() as connection:
             for pointer, rule in located_rules(parsed, "/condition"):
@@ -261,10 +282,55 @@ class Publisher:
                 raise Unknown(key)
             if row.kind != "list":
                 raise Conflict("kind", f"{key} is no list: its members follow from its condition")
+            if row.status == "archived":
+                raise Conflict("archived", f"{key} is archived; PUT revives it")
             changed = await segments.change_list(change.connection, key, add, remove)
             if changed and row.status == "active":
                 change.publish("list", key, redecide=True)
             return changed
+
+    async def declare_trait(self, name: str, definition: Mapping[str, Any]) -> None:
+        """Declare a trait, or replace its declaration; values that come in are coerced to its type
+        from now on. Raises Conflict where active segments could not be served with that type."""
+        async with self._publishing() as change:
+            before = await traits.get(change.connection, name)
+            if before == definition:
+                return
+            await self._retype(change, name, before or {}, definition)
+            await traits.declare(change.connection, name, dict(definition), change.now)
+
+    async def withdraw_trait(self, name: str) -> None:
+        """Withdraw a declaration; values stay as they are. Raises Unknown, Conflict."""
+        async with self._publishing() as change:
+            before = await traits.get(change.connection, name)
+            if before is None:
+                raise Unknown(name)
+            await self._retype(change, name, before, {})
+            await traits.withdraw(change.connection, name)
+
+    async def _retype(
+        self,
+        change: _Publication,
+        name: str,
+        before: Mapping[str, Any],
+        after: Mapping[str, Any],
+    ) -> None:
+        if before.get("type") == after.get("type"):
+            return
+        kind = TraitType(after["type"]) if "type" in after else None
+        catalog = self._live.served.catalog
+        refused = await asyncio.to_thread(refused_under, catalog, name, kind)
+        if refused:
+            how = f"without the type of {name}"
+            if kind is not None:
+                how = f"with {name} declared as {type_english(kind)}"
+            problems = [
+                Problem(f"/segments/{key}{problem.pointer}", problem.code, problem.detail)
+                for key, faults in refused.items()
+                for problem in faults
+            ]
+            raise Conflict("in_use", f"{how}, {_some(list(refused))} could not be served", problems)
+        change.publish("definition", name, redecide=True)
 
     async def activate_model(
         self, name: str, version: str, digest: str, manifest: dict[str, Any]
@@ -276,11 +342,18 @@ class Publisher:
 
     @asynccontextmanager
     async def publication(self, cause: str, key: str) -> AsyncIterator[AsyncConnection]:
-        """A transaction for another kind of change (a trait's type, a model) that ends in a new
-        revision and has everyone decided again."""
+        """A transaction for another kind of change (a model, the demo) that ends in a new revision
+        and has everyone decided again."""
         async with self._publishing() as change:
             yield change.connection
             change.publish(cause, key, redecide=True)
+
+
+def _some(keys: list[str]) -> str:
+    """Keys as people list them; of many the first."""
+    if len(keys) > NAMED:
+        keys = [*keys[: NAMED - 1], f"{len(keys) - NAMED + 1:,} more"]
+    return keys[0] if len(keys) == 1 else f"{', '.join(keys[:-1])} and {keys[-1]}"
 
 
 def expects_absence(rule: Rule) -> bool:
@@ -298,10 +371,9 @@ def kind_of(condition: Condition | None) -> str:
 
 def stands(segments_: Mapping[str, Segment], segment: Segment, prefix: str) -> list[Problem]:
     """What keeps an active segment from standing among others: references, its scheme."""
-    problems = []
-    for other in sorted(segment.references - segments_.keys()):
-        fault = dangling_reference(other, {})
-        problems.append(Problem(prefix + fault.pointer, fault.code, fault.detail))
+    pointer = f"{prefix}/condition"
+    problems = dangling(segment, segments_, pointer=pointer)
+    problems += own_scheme(segment, segments_, pointer)
     definition = segment.definition
     if definition.scheme is not None:
         holder = next(

@@ -1,6 +1,6 @@
 """Named queries on segments, their versions, lists and members."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -161,6 +161,22 @@ async def set_status(
     )
 
 
+async def changed_since(connection: AsyncConnection, versions: Mapping[str, int]) -> set[str]:
+    """Keys of the segments whose definition was another at any time since that version; being
+    archived or made a draft is no change of it."""
+    later = text(
+        "select distinct known.key from unnest(cast(:keys as text[]), cast(:versions as int[])) "
+        "  as known (key, version) "
+        "join segment_versions as then_ on then_.key = known.key and then_.version = known.version "
+        "join segment_versions as since on since.key = known.key and since.version > known.version "
+        "where since.definition <> then_.definition"
+    )
+    rows = await connection.execute(
+        later, {"keys": list(versions), "versions": list(versions.values())}
+    )
+    return {row.key for row in rows}
+
+
 async def delete_all(connection: AsyncConnection, keys: Sequence[str]) -> None:
     """Remove segments with their versions, lists and metrics, as if they had never been. Their
     members leave when they are next decided."""
@@ -191,6 +207,17 @@ async def change_list(
         )
         changed += new.rowcount
     return changed
+
+
+async def lists_of(connection: AsyncConnection, customer_id: str) -> list[str]:
+    """Keys of the lists that a customer is on, those archived left out."""
+    query = (
+        select(segments.c.key)
+        .join(list_members, list_members.c.segment_key == segments.c.key)
+        .where(list_members.c.customer_id == customer_id, segments.c.status != "archived")
+        .order_by(segments.c.key)
+    )
+    return list((await connection.execute(query)).scalars())
 
 
 async def members(

@@ -201,6 +201,25 @@ async def test_values_that_do_not_fit_are_left_out_with_a_warning(
     assert "warnings" not in await assign(client, traits={"age": 21})
 
 
+async def test_money_that_a_json_number_rounds_is_left_out_with_a_warning(
+    client: httpx.AsyncClient,
+) -> None:
+    for name, kind in (("pay", "money"), ("zip", "string")):
+        (await client.put(f"/traits/{name}", json={"type": kind})).raise_for_status()
+    for named in ({"customer_id": "c-1"}, {"customer_id": "c-2", "record": False}, {}):
+        content = b'{"traits": {"pay": 12345678901234567.89, "zip": 60200.0}, "include": ["traits"]'
+        body = content + b"".join(b', "%s": %s' % (k.encode(), json.dumps(v).encode())
+                                  for k, v in named.items()) + b"}"  # fmt: skip
+        answer = (await client.post("/assign", content=body)).json()
+        assert answer["traits"] == {"zip": "60200"}
+        [warning] = answer["warnings"]
+        assert (warning["pointer"], warning["code"]) == ("/traits/pay", "wrong_type")
+        assert "send it as a text" in warning["detail"]
+    exact = await assign(client, traits={"pay": "1234567890123.456"}, include=["traits"])
+    assert exact["traits"] == {"pay": 1234567890123.456}
+    assert "warnings" not in exact
+
+
 async def test_lists_count_members_known_by_id(client: httpx.AsyncClient) -> None:
     change = {"add": ["c-1"]}
     (await client.post("/segments/beta/members", json=change)).raise_for_status()
@@ -249,10 +268,10 @@ async def test_what_is_no_json(refusing: httpx.AsyncClient, content: bytes) -> N
 @pytest.mark.parametrize(
     ("content", "pointer", "code"),
     [
-        (b'{"traits": {"a": NaN}}', "", "bad_value"),
-        (b'{"traits": {"a": -Infinity}}', "", "bad_value"),
-        (b'{"traits": {"a": "\\ud800"}}', "", "bad_value"),
-        (b'{"customer_id": "\\udfff", "traits": {}}', "", "bad_value"),
+        (b'{"traits": {"a": NaN}}', "/traits/a", "bad_value"),
+        (b'{"traits": {"a": -Infinity}}', "/traits/a", "bad_value"),
+        (b'{"traits": {"a": "\\ud800"}}', "/traits/a", "bad_value"),
+        (b'{"customer_id": "\\udfff", "traits": {}}', "/customer_id", "bad_value"),
         (b'{"traits": {"a": "x\\u0000y"}}', "/traits/a", "bad_value"),
         (b'{"traits": {"a": ["b", {"c": "\\u0000"}]}}', "/traits/a/1/c", "bad_value"),
         (b'{"traits": {"a\\u0000": 1}}', "/traits", "bad_value"),

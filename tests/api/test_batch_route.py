@@ -65,9 +65,9 @@ def test_one_customer_many_times_in_a_batch_is_taken_in_order(fresh: Service) ->
     [
         (b'{"traits": {"a": "\\u0000"}}', "/traits/a"),
         (b'{"customer_id": "\\u0000"}', "/customer_id"),
-        (b'{"traits": {"a": "\\ud800"}}', ""),
-        (b'{"customer_id": "\\ud800"}', ""),
-        (b'{"traits": {"a": 1e400}}', ""),
+        (b'{"traits": {"a": "\\ud800"}}', "/traits/a"),
+        (b'{"customer_id": "\\ud800"}', "/customer_id"),
+        (b'{"traits": {"a": 1e400}}', "/traits/a"),
         (b'{"traits": {"a.b": 1}}', "/traits/a.b"),
         (b'{"traits": {"a": ' + b"[" * 40 + b"]" * 40 + b"}}", "/traits/a" + "/0" * 31),
         (b'{"customer_id": "' + b"c" * 257 + b'"}', "/customer_id"),
@@ -88,7 +88,7 @@ def test_an_invalid_item_spoils_no_other(fresh: Service, item: bytes, pointer: s
     assert bad["error"]["status"] == 422
     assert bad["error"]["instance"] == "/assign/batch#/customers/1"
     [fault] = bad["error"]["errors"]
-    assert fault["pointer"].startswith(pointer)
+    assert fault["pointer"] == pointer
     assert [keys(result) for result in (first, last)] == [["adult"], ["adult"]]
     assert fresh.rows("select customer_id from customers order by 1") == [("c-1",), ("c-2",)]
 

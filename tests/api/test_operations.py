@@ -1,6 +1,7 @@
 """`/healthz`, `/readyz`, `/metrics`, `/catalog`, `/jobs`, and life without the database."""
 
 import asyncio
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -36,10 +37,9 @@ async def test_health_and_readiness(client: httpx.AsyncClient, services: Service
     assert answer.status_code == 200
     ready = answer.json()
     assert ready["ready"] is True
-    assert (ready["database"]["ready"], ready["database"]["revision"]) == (True, 1)
-    catalog = ready["catalog"]
-    assert (catalog["ready"], catalog["revision"], catalog["segments"]) == (True, 1, 1)
-    assert ready["models"]["ready"] is True
+    assert ready["database"] == {"ready": True, "revision": 1, "reason": None}
+    assert ready["catalog"] == {"ready": True, "revision": 1, "segments": 1, "refused": []}
+    assert ready["models"] == {"ready": True, "active": {}, "refused": []}
 
 
 async def test_what_is_refused_is_told_and_the_rest_is_ready(
@@ -204,3 +204,25 @@ async def test_without_the_database(postgres: EmbeddedPostgres) -> None:
         assert (await client.get("/customers/c-1")).json()["traits"] == {"age": 10}
         unnamed = await client.post("/assign", json={"traits": {"age": 20}})
         assert [each["key"] for each in unnamed.json()["segments"]] == ["adult", "outside"]
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+async def test_head_answers_as_get_without_a_body(client: httpx.AsyncClient, path: str) -> None:
+    got, headed = await client.get(path), await client.head(path)
+    assert (headed.status_code, headed.content) == (got.status_code, b"")
+    assert headed.headers["content-type"] == got.headers["content-type"]
+    assert headed.headers["content-length"] == got.headers["content-length"]
+    refused = await client.put(path)
+    assert refused.status_code == 405
+    assert set(refused.headers["allow"].split(", ")) >= {"GET"}
+
+
+async def test_no_path_leads_elsewhere_for_a_slash(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()
+    for template in document["paths"]:
+        path = re.sub(r"\{[a-z_]+\}", "x", template)
+        for asked in (path + "/", path.rstrip("/"), "/" + path, path.replace("/", "//")):
+            for method in ("GET", "POST", "PUT", "DELETE", "HEAD"):
+                answer = await client.request(method, str(client.base_url).rstrip("/") + asked)
+                assert not answer.is_redirect, (method, asked)
+                assert answer.status_code < 500, (method, asked)

@@ -89,6 +89,7 @@ RULES: list[Any] = [
     {"field": "age", "operator": "in", "value": []},
     {"field": "age", "operator": "in", "value": 1},
     {"field": "age", "operator": "in", "value": [None]},
+    {"field": "age", "operator": "in", "value": [*range(10_001)]},
     {"field": "age", "operator": "between", "value": [5]},
     {"field": "age", "operator": "between", "value": [9, 5]},
     {"field": "age", "operator": "between", "value": [1, "2026-11-20T00:00:00Z"]},
@@ -232,6 +233,9 @@ def exchanges() -> Iterator[Exchange]:
     for key in ("adults", "nobody"):
         path = "/segments/{key}/members"
         yield "post", path, f"/segments/{key}/members", _json({"add": ["c-1"]})
+        yield "post", path, "/segments/archived-list/members", _json({"add": ["c-1"]})
+    yield "get", "/customers", "/customers?identity=email:ann@example.com", None
+    yield "get", "/customers", "/customers", None
     for path in (
         "/customers/{customer_id}",
         "/customers/{customer_id}/segments",
@@ -248,6 +252,8 @@ def exchanges() -> Iterator[Exchange]:
         yield "delete", "/traits/{name}", f"/traits/{name}", None
     for declaration in ({"type": "rune"}, {"dimension": "astrologic"}, {"type": 1}, {"unit": "m"}):
         yield "put", "/traits/{name}", "/traits/age", _json(declaration)
+    # The segment `adults` asks whether it is at least 18.
+    yield "put", "/traits/{name}", "/traits/age", _json({"type": "list"})
     yield "get", "/traits/{name}", "/traits/nobody", None
     yield "delete", "/traits/{name}", "/traits/nobody", None
     for job in ("0", "-1", "999999", "9" * 30, "9" * 5_000, "first", "1.5"):
@@ -274,9 +280,11 @@ def populated(service: Service) -> Service:
     """With segments that use one another, a list, an archived segment, and a customer."""
     adult = {"condition": group(RULE)}
     user = {"condition": group({"field": "segment:adults", "operator": "=", "value": True})}
-    for key, body in {"adults": adult, "users": user, "guests": {}, "gone": adult}.items():
+    bodies = {"adults": adult, "users": user, "guests": {}, "gone": adult, "archived-list": {}}
+    for key, body in bodies.items():
         assert service.ask("put", f"/segments/{key}", json=body).status_code == 201
-    assert service.ask("delete", "/segments/gone").status_code == 204
+    for key in ("gone", "archived-list"):
+        assert service.ask("delete", f"/segments/{key}").status_code == 204
     assert service.ask("post", "/assign", json={"customer_id": "c-1"}).status_code == 200
     return service
 
@@ -370,7 +378,14 @@ def documented_codes() -> set[str]:
     return set(re.findall(r"^\| `([a-z_]+)` \|", text, re.MULTILINE))
 
 
-CODES_AT = {"Problem": 1, "HttpProblem": 1, "Conflict": 0, "refuse": 1, "BadOperand": None}
+CODES_AT = {
+    "Problem": 1,
+    "located": 1,
+    "HttpProblem": 1,
+    "Conflict": 0,
+    "refuse": 1,
+    "BadOperand": None,
+}
 
 
 def raised_codes() -> set[str]:

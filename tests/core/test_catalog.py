@@ -5,16 +5,10 @@ from typing import Any
 
 import pytest
 
-from service.core.catalog import (
-    Catalog,
-    Definition,
-    Level,
-    Tangled,
-    compile_catalog,
-    order,
-    users_of,
-)
+from service.core.catalog import Catalog, Definition, compile_catalog
+from service.core.matching import Level
 from service.core.parsing import Schema
+from service.core.references import Tangled, order, users_of
 from service.core.traits import TraitType
 
 SCHEMA = Schema(zone=UTC)
@@ -72,11 +66,74 @@ def test_a_dangling_reference_takes_along_whoever_leans_on_it() -> None:
     )
     assert refusals(catalog) == {
         "middle": (
-            "/condition", "unknown_segment", "it refers to gone, which is no active segment",
+            "/condition/rules/0/field", "unknown_segment",
+            "it refers to gone, which is no active segment",
         ),
-        "top": ("/condition", "unknown_segment", "it refers to middle, which is refused itself"),
+        "top": (
+            "/condition/rules/0/field", "unknown_segment",
+            "it refers to middle, which is refused itself",
+        ),
     }  # fmt: skip
     assert set(catalog.segments) == {"apart"}
+
+
+def nested(*rules: Any) -> dict[str, Any]:
+    """`x and (a or b or ...)`."""
+    inner = {"combinator": "or", "rules": list(rules)}
+    return {"combinator": "and", "rules": [*rule("x")["rules"], inner]}
+
+
+def places(catalog: Catalog) -> dict[str, list[str]]:
+    """For each refused key the places of its problems below `/condition/rules/`."""
+    return {
+        refusal.key: [
+            problem.pointer.removeprefix("/condition/rules/") for problem in refusal.problems
+        ]
+        for refusal in catalog.refused
+    }
+
+
+def test_every_rule_that_refers_to_nobody_is_told() -> None:
+    rules = refers("gone", "good", "middle", "lost", "gone")["rules"]
+    catalog = compiled(
+        segment("top", nested(*rules)),
+        segment("middle", refers("gone")),
+        segment("good", rule("x")),
+    )
+    below = [f"1/rules/{index}/field" for index in (0, 2, 3, 4)]
+    assert places(catalog) == {"top": below, "middle": ["0/field"]}
+    top = next(refusal for refusal in catalog.refused if refusal.key == "top")
+    assert [problem.detail for problem in top.problems] == [
+        "it refers to gone, which is no active segment",
+        "it refers to middle, which is refused itself",
+        "it refers to lost, which is no active segment",
+        "it refers to gone, which is no active segment",
+    ]
+
+
+def test_who_leans_on_itself_and_on_nobody_is_told_of_nobody() -> None:
+    catalog = compiled(segment("a", refers("a", "gone")))
+    assert places(catalog) == {"a": ["1/field"]}
+
+
+def test_every_rule_that_reads_a_refused_model_is_told() -> None:
+    other = {"field": "label", "operator": "=", "valueSource": "field",
+             "value": "model:tiers.label"}  # fmt: skip
+    reads = [*rule("model:tiers.label", "=", "gold")["rules"], other]
+    reads += rule("model:scores.score", ">", 1)["rules"]
+    catalog = compile_catalog(
+        [segment("reads", nested(*rule("x")["rules"], *reads))],
+        SCHEMA,
+        missing_models={"tiers": "no such file", "scores": "wrong digest"},
+    )
+    assert places(catalog) == {"reads": ["1/rules/1/field", "1/rules/2/value", "1/rules/3/field"]}
+    [refusal] = catalog.refused
+    assert {problem.code for problem in refusal.problems} == {"model_refused"}
+    assert [problem.detail for problem in refusal.problems] == [
+        "it reads the model tiers, which is refused: no such file",
+        "it reads the model tiers, which is refused: no such file",
+        "it reads the model scores, which is refused: wrong digest",
+    ]
 
 
 @pytest.mark.parametrize("keys", ["abc", "cab", "bca"])
@@ -84,22 +141,43 @@ def test_a_circle_is_refused_with_its_path(keys: str) -> None:
     following = {"a": "b", "b": "c", "c": "a"}
     catalog = compiled(*(segment(key, refers(following[key])) for key in keys))
     detail = "segments refer to each other in a circle: a -> b -> c -> a"
-    assert refusals(catalog) == dict.fromkeys("abc", ("/condition", "cycle", detail))
+    place = "/condition/rules/0/field"
+    assert refusals(catalog) == dict.fromkeys("abc", (place, "cycle", detail))
+
+
+def test_only_the_rules_of_a_circle_are_told() -> None:
+    catalog = compiled(
+        segment("vip", nested(*refers("good", "loyal", "good", "loyal")["rules"])),
+        segment("loyal", refers("good", "vip")),
+        segment("good", rule("x")),
+    )
+    assert places(catalog) == {"vip": ["1/rules/1/field", "1/rules/3/field"], "loyal": ["1/field"]}
+    _, code, detail = refusals(catalog)["vip"]
+    assert (code, detail) == (
+        "cycle", "segments refer to each other in a circle: loyal -> vip -> loyal",
+    )  # fmt: skip
 
 
 def test_a_segment_that_refers_to_itself_is_a_circle() -> None:
     detail = "segments refer to each other in a circle: a -> a"
-    assert refusals(compiled(segment("a", refers("a")))) == {"a": ("/condition", "cycle", detail)}
+    place = "/condition/rules/0/field"
+    assert refusals(compiled(segment("a", refers("a")))) == {"a": (place, "cycle", detail)}
 
 
-def test_references_within_a_scheme_are_a_circle_that_shows_the_way() -> None:
+def test_references_within_a_scheme_are_refused_each_at_its_rule() -> None:
     catalog = compiled(
-        segment("a", refers("b"), "s", 1),
+        segment("a", refers("b", "apart", "c"), "s", 1),
         segment("b", rule("x"), "s", 2),
+        segment("c", None, "s", 3),
+        segment("apart", rule("x"), "t", 1),
     )
-    detail = "segments refer to each other in a circle: a -> b -> a"
-    assert refusals(catalog) == {"a": ("/condition", "cycle", detail)}
-    assert set(catalog.segments) == {"b"}
+    assert set(catalog.segments) == {"b", "c", "apart"}
+    assert places(catalog) == {"a": ["0/field", "2/field"]}
+    [refusal] = catalog.refused
+    assert [(problem.code, problem.detail) for problem in refusal.problems] == [
+        ("cycle", f"segments of one scheme can't refer to each other: a -> {key}, both of s")
+        for key in "bc"
+    ]
 
 
 def test_a_circle_through_a_scheme_shows_the_way() -> None:
@@ -110,9 +188,8 @@ def test_a_circle_through_a_scheme_shows_the_way() -> None:
         segment("outside", refers("first")),
     )
     detail = "segments refer to each other in a circle: outside -> first -> second -> outside"
-    assert refusals(catalog) == dict.fromkeys(
-        ("outside", "second"), ("/condition", "cycle", detail)
-    )
+    place = "/condition/rules/0/field"
+    assert refusals(catalog) == dict.fromkeys(("outside", "second"), (place, "cycle", detail))
     assert set(catalog.segments) == {"first"}
 
 
@@ -132,7 +209,7 @@ def test_a_chain_of_references_has_a_limit_whatever_the_order(backwards: bool) -
     catalog = compiled(*(reversed(chain) if backwards else chain))
     assert set(catalog.segments) == {f"s{n:02}" for n in range(64)}
     pointer, code, detail = refusals(catalog)["s64"]
-    assert (pointer, code) == ("/condition", "cycle")
+    assert (pointer, code) == ("/condition/rules/0/field", "cycle")
     assert "in a chain of more than 64: s64 -> s63 -> " in detail
     assert members(catalog, {"x": True}) == set(catalog.segments)
 

@@ -405,3 +405,23 @@ def test_zones_decide_what_a_whole_day_is() -> None:
     ((_, one),), ((_, other),) = here.operand, there.operand
     assert other.start - one.start == 3_600_000_000
     assert one.end - one.start == other.end - other.start == 86_400_000_000
+
+
+def test_the_values_of_a_rule_are_limited_and_the_way_out_is_told() -> None:
+    schema = Schema(zone=UTC, values_limit=3)
+    rules = [
+        {"field": "zip", "operator": "in", "value": ["1", "2", "3"]},
+        {"field": "zip", "operator": "notIn", "value": ["1", "2", "3", "4"]},
+        {"field": "tags", "operator": "containsAny", "value": [*range(4)]},
+        {"field": "tags", "operator": "=", "value": [*range(4)]},
+    ]
+    with pytest.raises(Invalid) as refused:
+        parse_condition({"combinator": "and", "rules": rules}, schema)
+    assert [(problem.pointer, problem.code) for problem in refused.value.problems] == [
+        (f"/condition/rules/{place}/value", "too_many") for place in (1, 2, 3)
+    ]
+    assert refused.value.problems[0].detail == (
+        "a rule holds 3 values at most; put the customers on a list segment and ask for it with "
+        "segment:KEY"
+    )
+    assert Schema(zone=UTC).values_limit == 10_000

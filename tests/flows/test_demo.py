@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from service.api.services import Services
-from service.flows.demo import Demo
+from service.flows.demo import Demo, Removed
+from service.flows.publishing import Wanted
 from service.store import models
 from tests.running import assign, check_books, eventually, running, segment
 from tests.scoring import generated
@@ -56,7 +57,7 @@ async def load(services: Services, customers: list[dict[str, Any]], bundles: Pat
     """What the command does, on other data."""
     demo = demo_of(services)
     _, digest = generated.published(bundles, generated.trained(count=300))
-    facts = {
+    facts: dict[str, Any] = {
         "customers": [customer["customer_id"] for customer in customers],
         "segments": [document["key"] for document in SEGMENTS],
         "traits": list(TRAITS),
@@ -66,7 +67,7 @@ async def load(services: Services, customers: list[dict[str, Any]], bundles: Pat
     await demo.begin(facts)
     await demo.declare_traits(TRAITS)
     await services.publisher.activate_model(generated.NAME, "1", digest, {})
-    await demo.save_segments(SEGMENTS)
+    facts["versions"] = await demo.save_segments(SEGMENTS)
     await demo.load_customers(customers, lambda done, total: told.append((done, total)))
     await demo.finish(facts)
     assert told[-1] == (len(customers), len(customers))
@@ -101,12 +102,12 @@ async def test_loading_and_removing(database_url: str, outsider: Any, tmp_path: 
         assert (await demo.state() or {})["state"] == "loaded"
         await check_books(outsider)
 
-        assert await demo.remove() == 700
+        assert await demo.remove() == Removed(700)
         assert await counts(outsider) == before
         assert await demo.state() == {"state": "removed"}
         assert services.live.served.catalog.segments == {}
         assert services.live.served.models == ()
-        assert await demo.remove() == 0
+        assert await demo.remove() == Removed(0)
 
 
 async def test_removing_leaves_what_is_the_users_own(
@@ -118,7 +119,7 @@ async def test_removing_leaves_what_is_the_users_own(
             [segment("mine", ("age", ">", 1)), segment("leans", ("segment:regulars", "=", True))]
         )
         await assign(services, "mine-1", age=2, orders=50)
-        assert await demo.remove() == 20
+        assert await demo.remove() == Removed(20)
         assert services.live.served.catalog.segments.keys() == {"mine"}
         assert services.live.served.catalog.refused_keys == {"leans"}
 
@@ -130,6 +131,32 @@ async def test_removing_leaves_what_is_the_users_own(
         assert await outsider.fetchval("select customer_id from customers") == "mine-1"
         decision = await assign(services, "mine-1", age=3)
         assert "regulars" not in decision.state.memberships
+
+
+@pytest.mark.parametrize("noted", [True, False], ids=["versions noted", "an earlier demo"])
+async def test_removing_leaves_the_segments_that_the_user_has_replaced(
+    database_url: str, outsider: Any, tmp_path: Path, noted: bool
+) -> None:
+    """Also those made draft or archived since; one that was only made draft or archived goes."""
+    async with running(database_url, models_dir=tmp_path) as services:
+        demo = await load(services, households(20), tmp_path)
+        if not noted:
+            await outsider.execute(
+                "update workspace set value = value - 'versions' where name = 'demo'"
+            )
+        publisher = services.publisher
+        await publisher.save([segment("regulars", ("orders", ">=", 2))])
+        await publisher.archive("labelled")
+        mine = {"condition": SEGMENTS[2]["condition"], "owner": "me"}
+        await publisher.save([Wanted("later", "draft", mine)])
+        await publisher.archive("later")
+        await assign(services, "mine-1", orders=50)
+        assert await demo.remove() == Removed(20, ("later", "regulars"))
+        rows = await outsider.fetch("select key, status, version from segments order by key")
+        assert [tuple(row) for row in rows] == [("later", "archived", 3), ("regulars", "active", 2)]
+        assert services.live.served.catalog.segments.keys() == {"regulars"}
+        assert await outsider.fetchval("select count(*) from segment_versions") == 5
+        assert "regulars" in (await assign(services, "mine-1", orders=60)).state.memberships
 
 
 async def test_loading_that_was_cut_off_begins_anew(

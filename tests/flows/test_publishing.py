@@ -1,6 +1,9 @@
 """Publishing: what may stand together, what makes a version, a revision, a job."""
 
 import asyncio
+import inspect
+import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,6 +38,11 @@ async def jobs(outsider: Any) -> int:
 
 def faults(error: Invalid) -> list[tuple[str, str]]:
     return [(problem.pointer, problem.code) for problem in error.problems]
+
+
+def users(conflict: Conflict) -> list[str]:
+    assert {(problem.pointer, problem.code) for problem in conflict.problems} == {("", "used_by")}
+    return [problem.detail for problem in conflict.problems]
 
 
 async def test_a_saved_segment_is_live_at_once(services: Services, outsider: Any) -> None:
@@ -83,7 +91,7 @@ async def test_drafts_are_kept_but_not_served(services: Services, outsider: Any)
     assert await causes(outsider) == []
     with pytest.raises(Invalid) as refused:
         await services.publisher.save([segment("draft", ("segment:nowhere", "=", True))])
-    assert faults(refused.value) == [("/condition", "unknown_segment")]
+    assert faults(refused.value) == [("/condition/rules/0/field", "unknown_segment")]
     await services.publisher.save([segment("nowhere", ADULT)])
     await services.publisher.save([segment("draft", ("segment:nowhere", "=", True))])
     assert await versions(outsider, "draft") == [(1, "draft"), (2, "active")]
@@ -129,10 +137,11 @@ async def test_what_others_use_stays(services: Services) -> None:
     )
     with pytest.raises(Conflict) as archived:
         await services.publisher.archive("adult")
-    assert (archived.value.code, archived.value.users) == ("in_use", ["also", "vip"])
+    assert archived.value.code == "in_use"
+    assert users(archived.value) == ["also", "vip"]
     with pytest.raises(Conflict) as drafted:
         await services.publisher.save([segment("adult", ADULT, status="draft")])
-    assert drafted.value.users == ["also", "vip"]
+    assert users(drafted.value) == ["also", "vip"]
     for key in ("vip", "also", "adult"):
         await services.publisher.archive(key)
     assert services.live.served.catalog.segments == {}
@@ -145,17 +154,85 @@ async def test_circles_are_refused_with_their_path(services: Services) -> None:
     await services.publisher.save([segment("c", ("segment:b", "=", True))])
     with pytest.raises(Invalid) as refused:
         await services.publisher.save([segment("a", ("segment:c", "=", True))])
-    assert faults(refused.value) == [("/condition", "cycle")]
+    assert faults(refused.value) == [("/condition/rules/0/field", "cycle")]
     assert "a -> c -> b -> a" in str(refused.value)
     with pytest.raises(Invalid) as itself:
         await services.publisher.save([segment("d", ("segment:d", "=", True))])
+    assert faults(itself.value) == [("/condition/rules/0/field", "cycle")]
     assert "d -> d" in str(itself.value)
+
+
+async def test_every_rule_that_closes_a_circle_is_told_with_its_path(services: Services) -> None:
+    await services.publisher.save(
+        [
+            segment("vip", ADULT),
+            segment("loyal", ("segment:vip", "=", True)),
+            segment("apart", ADULT),
+            segment("beta", ("segment:vip", "=", False)),
+            segment("gamma", ("segment:beta", "=", True)),
+        ]
+    )
+    with pytest.raises(Invalid) as refused:
+        await services.publisher.save(
+            [
+                segment(
+                    "vip",
+                    ADULT,
+                    ("segment:loyal", "=", True),
+                    ("segment:apart", "=", True),
+                    ("segment:gamma", "=", True),
+                )
+            ]
+        )
+    assert [(p.pointer, p.code, p.detail) for p in refused.value.problems] == [
+        (
+            f"/condition/rules/{place}/field",
+            "cycle",
+            f"segments refer to each other in a circle: {path}",
+        )
+        for place, path in ((1, "vip -> loyal -> vip"), (3, "vip -> gamma -> beta -> vip"))
+    ]
+
+
+async def test_who_joins_a_scheme_that_closes_a_circle_is_told_so(services: Services) -> None:
+    """The new place is at fault, not a rule: whoever asks for `first` now asks for `asking` too."""
+    await services.publisher.save(
+        [
+            segment("first", ADULT),
+            segment("outside", ("segment:first", "=", True)),
+            segment("asking", ("segment:outside", "=", True), scheme="s", priority=2),
+        ]
+    )
+    with pytest.raises(Invalid) as refused:
+        await services.publisher.save([segment("first", ADULT, scheme="s", priority=1)])
+    assert faults(refused.value) == [("/scheme", "cycle")]
+    assert "asking -> outside -> first -> asking" in str(refused.value)
+
+
+async def test_a_chain_grown_too_long_is_told_at_the_rule_that_lengthens_it(
+    services: Services,
+) -> None:
+    chain = [segment("s00", ADULT)]
+    chain += [segment(f"s{n:02}", (f"segment:s{n - 1:02}", "=", True)) for n in range(1, 64)]
+    await services.publisher.save([*chain, segment("base", ADULT)])
+    with pytest.raises(Invalid) as refused:
+        await services.publisher.save([segment("s00", ADULT, ("segment:base", "=", True))])
+    assert faults(refused.value) == [("/condition/rules/1/field", "cycle")]
+    assert "in a chain of more than 64: s63 -> s62 -> " in str(refused.value)
 
 
 async def test_a_reference_to_nobody_is_refused(services: Services) -> None:
     with pytest.raises(Invalid) as refused:
         await services.publisher.save([segment("vip", ("segment:nowhere", "=", True))])
-    assert faults(refused.value) == [("/condition", "unknown_segment")]
+    assert faults(refused.value) == [("/condition/rules/0/field", "unknown_segment")]
+    with pytest.raises(Invalid) as several:
+        await services.publisher.save(
+            [segment("vip", ADULT, ("segment:no", "=", True), ("segment:nor", "=", True))]
+        )
+    assert faults(several.value) == [
+        ("/condition/rules/1/field", "unknown_segment"),
+        ("/condition/rules/2/field", "unknown_segment"),
+    ]
 
 
 async def test_a_place_in_a_scheme_is_taken_once(services: Services) -> None:
@@ -182,9 +259,10 @@ async def test_a_reference_within_a_scheme_is_refused(services: Services) -> Non
     await services.publisher.save([segment("gold", ADULT, scheme="tier", priority=1)])
     with pytest.raises(Invalid) as refused:
         await services.publisher.save(
-            [segment("silver", ("segment:gold", "=", False), scheme="tier", priority=2)]
+            [segment("silver", ADULT, ("segment:gold", "=", False), scheme="tier", priority=2)]
         )
-    assert faults(refused.value) == [("/condition", "cycle")]
+    assert faults(refused.value) == [("/condition/rules/1/field", "cycle")]
+    assert "silver -> gold, both of tier" in str(refused.value)
 
 
 async def test_of_several_all_or_none_are_saved(services: Services, outsider: Any) -> None:
@@ -199,12 +277,15 @@ async def test_of_several_all_or_none_are_saved(services: Services, outsider: An
     assert [pointer.split("/")[1] for pointer, _ in faults(refused.value)] == ["1", "2"]
     with pytest.raises(Invalid) as dangling:
         await services.publisher.save([segment("a", ADULT), segment("b", ("segment:x", "=", True))])
-    assert faults(dangling.value) == [("/1/condition", "unknown_segment")]
+    assert faults(dangling.value) == [("/1/condition/rules/0/field", "unknown_segment")]
     with pytest.raises(Invalid) as circle:
         await services.publisher.save(
             [segment("a", ("segment:b", "=", True)), segment("b", ("segment:a", "=", True))]
         )
-    assert faults(circle.value) == [("/0/condition", "cycle")]
+    assert faults(circle.value) == [
+        ("/0/condition/rules/0/field", "cycle"),
+        ("/1/condition/rules/0/field", "cycle"),
+    ]
     await services.publisher.save([segment("taken", ADULT)])
     with pytest.raises(Conflict):
         await services.publisher.save([segment("a", ADULT), segment("taken", ADULT)], create=True)
@@ -286,3 +367,41 @@ async def test_of_two_who_take_one_place_one_is_refused(database_url: str) -> No
             return_exceptions=True,
         )
         assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Invalid", "list"]
+
+
+class Noting(list[Any]):
+    """Values that note in which threads the core goes through them."""
+
+    def __init__(self, values: Any) -> None:
+        super().__init__(values)
+        self.threads: set[int] = set()
+
+    def __iter__(self) -> Any:
+        if inspect.stack(0)[1].filename.endswith(CORE):
+            self.threads.add(threading.get_ident())
+        return super().__iter__()
+
+
+CORE = tuple(str(Path("service", "core", name)) for name in ("operands.py", "english.py"))
+
+
+@pytest.mark.parametrize("status", ["active", "draft"])
+async def test_a_definition_is_compiled_beside_the_event_loop(
+    services: Services, status: str
+) -> None:
+    values = Noting(range(100))
+    [row] = await services.publisher.save([segment("listed", ("n", "in", values), status=status)])
+    assert values.threads
+    assert threading.get_ident() not in values.threads
+    values.threads.clear()
+    await services.publisher.warnings(row.definition["condition"])
+    assert values.threads
+    assert threading.get_ident() not in values.threads
+
+
+async def test_how_many_values_a_rule_holds_is_a_setting(database_url: str) -> None:
+    async with running(database_url, values_limit=5) as services:
+        await services.publisher.save([segment("few", ("n", "in", [*range(5)]))])
+        with pytest.raises(Invalid) as refused:
+            await services.publisher.save([segment("many", ("n", "in", [*range(6)]))])
+        assert faults(refused.value) == [("/condition/rules/0/value", "too_many")]

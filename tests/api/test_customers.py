@@ -11,12 +11,16 @@ from tests.running import NOW, Clock
 from tests.serving import Service
 
 TABLES = ("customers", "memberships", "transitions", "trait_history", "list_members")
-ODD_IDS = ["a/b", "/", "a/", "segments/x", "a b?c#d%2F", "🐈/é", "...", "a//b"]
+ODD_IDS = [
+    "a/b", "/", "a/", "segments/x", "a b?c#d%2F", "🐈/é", "...", "a//b", "a/segments",
+    "a/transitions", "segments", "a/segments/segments", "/segments", "a%2Fsegments", "%", "%25",
+    "%zz", "..", "../customers/x", ".", "a;b=c&d", "a+b", "é", "e\u0301", "\u2028", "\t", "\ufffd",
+]  # fmt: skip
 
 
 def at(customer_id: str) -> str:
-    """The path of a customer."""
-    return f"/customers/{quote(customer_id, safe='')}"
+    """The path of a customer, dots too: clients leave out the steps `.` and `..`."""
+    return f"/customers/{quote(customer_id, safe='').replace('.', '%2E')}"
 
 
 def test_traits_with_their_sources(fresh: Service) -> None:
@@ -97,7 +101,7 @@ def test_transitions_in_pages_while_more_come(fresh: Service) -> None:
 
 
 @pytest.mark.parametrize("customer_id", ODD_IDS)
-def test_ids_may_hold_slashes(fresh: Service, customer_id: str) -> None:
+def test_ids_may_hold_anything(fresh: Service, customer_id: str) -> None:
     fresh.save("adult", ("age", ">=", 18))
     fresh.assign(customer_id, traits={"age": 20})
     assert fresh.get(at(customer_id))["customer_id"] == customer_id
@@ -105,6 +109,32 @@ def test_ids_may_hold_slashes(fresh: Service, customer_id: str) -> None:
     assert len(fresh.get(f"{at(customer_id)}/transitions")["items"]) == 1
     assert fresh.ask("delete", at(customer_id)).status_code == 204
     assert fresh.rows("select * from customers") == []
+
+
+def test_a_slash_that_is_written_as_one_belongs_to_the_id_but_for_the_last_word(
+    fresh: Service,
+) -> None:
+    for customer_id in ("a/b", "a/segments"):
+        fresh.assign(customer_id)
+    assert fresh.get("/customers/a/b")["customer_id"] == "a/b"
+    assert fresh.get("/customers/a/b/segments") == []
+    assert fresh.get("/customers/a%2fsegments")["customer_id"] == "a/segments"
+    assert fresh.get("/customers/a/segments/transitions")["items"] == []
+    # The segments of a, who is not there.
+    assert fresh.ask("get", "/customers/a/segments").status_code == 404
+    assert fresh.get("/%63ustomers/a%2Fb/s%65gments") == []
+    answer = fresh.ask("get", "/customers/no%2Fbody")
+    assert shaped(answer)["instance"] == "/customers/no%2Fbody"
+    assert shaped(answer)["detail"] == "there is no customer no/body"
+
+
+def test_customers_are_not_looked_up_by_identity_yet(service: Service) -> None:
+    for query in ("?identity=email:ann@example.com", "?identity=", ""):
+        answer = service.ask("get", f"/customers{query}")
+        problem = shaped(answer)
+        assert (answer.status_code, problem["code"]) == (422, "invalid")
+        [fault] = problem["errors"]
+        assert (fault["pointer"], fault["code"]) == ("/query/identity", "not_available")
 
 
 def test_erasing_removes_everything(fresh: Service) -> None:

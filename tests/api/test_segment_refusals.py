@@ -1,0 +1,113 @@
+"""`/segments` and its neighbours: definitions, keys, bodies, paths and queries that are refused."""
+
+from typing import Any
+
+import pytest
+
+from tests.api.asking import refused
+from tests.contracts.test_errors import shaped
+from tests.running import group
+from tests.serving import Service
+
+ADULT = group(("age", ">=", 18))
+
+
+@pytest.mark.parametrize(
+    ("body", "pointers"),
+    [
+        ({"condition": group(("age", "about", 1))}, ["/condition/rules/0/operator"]),
+        ({"condition": {"combinator": "and", "rules": []}}, ["/condition/rules"]),
+        ({"condition": []}, ["/condition"]),
+        ({"condition": group(("segment:nobody", "=", True))}, ["/condition/rules/0/field"]),
+        ({"condition": group(("segment:s", "=", True))}, ["/condition/rules/0/field"]),
+        ({"condition": ADULT, "scheme": "tier"}, ["/priority"]),
+        ({"condition": ADULT, "priority": 1}, [""]),
+        ({"condition": ADULT, "priority": -1, "scheme": "tier"}, ["/priority"]),
+        ({"condition": ADULT, "status": "archived"}, ["/status"]),
+        ({"condition": ADULT, "dimensions": ["magic"]}, ["/dimensions/0"]),
+        ({"condition": ADULT, "name": ""}, ["/name"]),
+        ({"condition": ADULT, "min_dwell": "1d"}, ["/min_dwell"]),
+        ({"condition": ADULT, "nonsense": 1}, ["/nonsense"]),
+        ({"condition": ADULT, "review_by": "soon"}, ["/review_by"]),
+        ({"condition": ADULT, "persona": {"age": 3}}, ["/persona/age"]),
+        ({"condition": ADULT, "name": "\0"}, ["/name"]),
+        ({"condition": ADULT, "treatment": {"a": ["\0"]}}, ["/treatment/a/0"]),
+    ],
+)
+def test_definitions_that_are_refused(
+    service: Service, body: dict[str, Any], pointers: list[str]
+) -> None:
+    code, faults = refused(service, "put", "/segments/s", body)
+    assert (code, [pointer for pointer, _ in faults]) == ("invalid", pointers)
+    assert service.ask("get", "/segments/s").status_code == 404
+
+
+@pytest.mark.parametrize("key", ["UPPER", "-a", "a" * 65, "a.b", "č", "preview", "overlap"])
+def test_keys_that_are_refused(service: Service, key: str) -> None:
+    code, [(pointer, _)] = refused(service, "put", f"/segments/{key}", {"condition": ADULT})
+    assert (code, pointer) in (("invalid", "/path/key"), ("invalid", "/key"))
+    code, [(pointer, _)] = refused(service, "post", "/segments", {"key": key, "condition": ADULT})
+    assert (code, pointer) == ("invalid", "/key")
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        (b"{", 400),
+        (b'{"limits": {"min_share": NaN}}', 422),
+        (b'{"limits": {"min_share": 1e400}}', 422),
+        (b'{"treatment": {"a": "\\ud800"}}', 422),
+        (b'{"name": "\\udfff"}', 422),
+        (b'{"treatment": ' + b'{"a": ' * 300 + b"1" + b"}" * 301, 422),
+        (b'{"treatment": ' + b'{"a": ' * 50_000 + b"1" + b"}" * 50_001, 422),
+        (b'{"description": "' + b"x" * 1_100_000 + b'"}', 413),
+        (b"[]", 422),
+        (b"null", 422),
+    ],
+)
+def test_bodies_that_are_refused(service: Service, content: bytes, status: int) -> None:
+    for method, path in (("put", "/segments/s"), ("patch", "/segments/s"), ("post", "/segments")):
+        headers = {"content-type": "application/json"}
+        answer = service.ask(method, path, content=content, headers=headers)
+        assert answer.status_code == status, answer.text
+        shaped(answer)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/segments/%00"),
+        ("PUT", "/segments/%00"),
+        ("PATCH", "/segments/a%00b"),
+        ("DELETE", "/segments/%00"),
+        ("GET", "/segments/%00/members"),
+        ("POST", "/segments/%00/members"),
+        ("GET", "/segments/%00/metrics"),
+        ("GET", "/segments?q=%00"),
+        ("GET", "/segments?tag=%00"),
+        ("GET", "/segments?cursor=%00"),
+        ("GET", "/segments?cursor=%C4%8D"),
+        ("GET", "/segments?cursor=AAAA"),
+        ("GET", "/segments?limit=0"),
+        ("GET", "/segments?limit=1001"),
+        ("GET", "/segments?status=gone"),
+        ("GET", "/customers/%00"),
+        ("DELETE", "/customers/%00"),
+        ("GET", "/customers/%00/transitions"),
+        ("GET", "/customers/%00/segments"),
+        ("GET", "/customers/nobody/transitions?cursor=bm9uZQ=="),
+        ("GET", "/traits/%00"),
+        ("PUT", "/traits/%00"),
+        ("DELETE", "/traits/a:b"),
+        ("GET", "/jobs/0"),
+        ("GET", "/jobs/99999999999999999999"),
+        ("GET", "/jobs/x"),
+        ("GET", "/nowhere"),
+        ("PUT", "/healthz"),
+    ],
+)
+def test_paths_and_queries_that_are_refused(service: Service, method: str, path: str) -> None:
+    body = {"json": {}} if method in ("PUT", "PATCH", "POST") else {}
+    answer = service.ask(method, path, **body)
+    assert answer.status_code in (404, 405, 422), answer.text
+    shaped(answer)

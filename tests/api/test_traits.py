@@ -1,0 +1,64 @@
+"""`/traits`: declarations as they come and go, and what they may not do to segments."""
+
+from urllib.parse import quote
+
+from tests.api.asking import refused
+from tests.contracts.test_errors import shaped
+from tests.serving import Service
+
+
+def test_declared_traits(fresh: Service) -> None:
+    declaration = {"type": "number", "dimension": "demographic", "description": "In years."}
+    answer = fresh.ask("put", "/traits/age", json=declaration)
+    assert (answer.status_code, answer.json()) == (200, {"name": "age", **declaration})
+    assert fresh.get("/traits/age") == {"name": "age", **declaration}
+    for name in ("work.pay", "b", "c"):
+        assert fresh.ask("put", f"/traits/{name}", json={"type": "money"}).status_code == 200
+    pages = [[item["name"] for item in page] for page in fresh.pages("/traits", limit=3)]
+    assert pages == [["age", "b", "c"], ["work.pay"]]
+    types = fresh.process.live.served.catalog.schema.types
+    assert types.keys() == {"age", "work.pay", "b", "c"}
+    assert fresh.assign("c-1", traits={"age": "21"}, include=["traits"])["traits"] == {"age": 21}
+    assert fresh.ask("delete", "/traits/age").status_code == 204
+    for method in ("get", "delete"):
+        assert refused(fresh, method, "/traits/age", None, 404) == ("not_found", [])
+    refusal = refused(fresh, "put", "/traits/x", {"type": "colour"})
+    assert refusal == ("invalid", [("/type", "bad_value")])
+    assert refused(fresh, "put", "/traits/customer.x", {})[0] == "invalid"
+
+
+def test_a_type_that_would_break_a_segment_is_409_and_names_the_rule(fresh: Service) -> None:
+    fresh.save("adult", ("city", "=", "Brno"), ("age", ">=", 18))
+    answer = fresh.ask("put", "/traits/age", json={"type": "list"})
+    problem = shaped(answer)
+    assert (answer.status_code, problem["code"]) == (409, "in_use")
+    assert problem["detail"] == "with age declared as a list, adult could not be served"
+    [fault] = problem["errors"]
+    assert fault["pointer"] == "/segments/adult/condition/rules/1/operator"
+    assert fault["code"] == "bad_operator"
+    assert fresh.get("/traits")["items"] == []
+    assert fresh.get("/catalog")["refused"] == []
+    assert fresh.ask("put", "/traits/age", json={"type": "number"}).status_code == 200
+
+
+def test_a_declaration_that_a_segment_needs_is_not_withdrawn(fresh: Service) -> None:
+    fresh.ask("put", "/traits/joined", json={"type": "date"})
+    fresh.save("new", ("joined", ">", "2026-11-20"))
+    for answer in (
+        fresh.ask("delete", "/traits/joined"),
+        fresh.ask("put", "/traits/joined", json={"description": "Untyped."}),
+    ):
+        problem = shaped(answer)
+        assert (answer.status_code, problem["code"]) == (409, "in_use")
+        assert problem["errors"][0]["pointer"] == "/segments/new/condition/rules/0/value"
+    fresh.ask("delete", "/segments/new")
+    assert fresh.ask("delete", "/traits/joined").status_code == 204
+
+
+def test_names_may_hold_slashes_and_percent_signs(fresh: Service) -> None:
+    for name in ("a/b", "share_%", "%2F", "č", "a?b#c"):
+        path = f"/traits/{quote(name, safe='')}"
+        assert fresh.ask("put", path, json={"type": "number"}).json()["name"] == name
+        assert fresh.get(path)["name"] == name
+        assert fresh.rows("select name from traits") == [(name,)]
+        assert fresh.ask("delete", path).status_code == 204

@@ -1,0 +1,142 @@
+"""Declaring traits: what would take a segment out of service is refused, and told why."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from service.api.services import Services
+from service.core.parsing import Invalid
+from service.flows.publishing import Conflict, Unknown
+from service.store import traits
+from tests.running import running, segment
+
+pytestmark = pytest.mark.anyio
+
+
+async def declare(services: Services, name: str, kind: str | None, **more: Any) -> None:
+    definition = {**({} if kind is None else {"type": kind}), **more}
+    await services.publisher.declare_trait(name, definition)
+
+
+def told(conflict: Conflict) -> list[tuple[str, str]]:
+    assert conflict.code == "in_use"
+    return [(problem.pointer, problem.code) for problem in conflict.problems]
+
+
+async def declared(services: Services, name: str) -> Any:
+    async with services.database.engine.connect() as connection:
+        return await traits.get(connection, name)
+
+
+async def test_a_type_that_active_segments_can_not_stand_is_refused(services: Services) -> None:
+    await services.publisher.save(
+        [
+            segment("rich", ("age", ">", 3), ("spent", ">", 500), ("spent", "<", 900)),
+            segment("named", ("spent", "contains", "CZK")),
+            segment("leans", ("segment:rich", "=", True)),
+            segment("sketch", ("spent", "<", 500), status="draft"),
+            segment("fits", ("spent", "=", "5"), ("spent", "notNull", None)),
+        ]
+    )
+    revision = services.live.served.revision
+    with pytest.raises(Conflict) as refused:
+        await declare(services, "spent", "string")
+    assert told(refused.value) == [
+        ("/segments/rich/condition/rules/1/operator", "bad_operator"),
+        ("/segments/rich/condition/rules/2/operator", "bad_operator"),
+    ]
+    assert str(refused.value) == "with spent declared as text, rich could not be served"
+    assert refused.value.problems[0].detail == (
+        '">" compares a date such as 2026-11-20 or a number or a version '
+        "such as 2.10.1 or an RFC 3339 instant or an amount of money; spent is text"
+    )
+    with pytest.raises(Conflict) as both:
+        await declare(services, "spent", "boolean")
+    assert {pointer.split("/")[2] for pointer, _ in told(both.value)} == {"rich", "named", "fits"}
+    assert str(both.value) == (
+        "with spent declared as true or false, fits, named and rich could not be served"
+    )
+    assert await declared(services, "spent") is None
+    assert services.live.served.revision == revision
+    assert services.live.served.catalog.refused == ()
+
+
+async def test_a_type_that_all_can_stand_is_published_and_decides_anew(
+    services: Services, outsider: Any
+) -> None:
+    await services.publisher.save([segment("rich", ("spent", ">", 500))])
+    await declare(services, "spent", "money")
+    assert services.live.served.catalog.schema.types == {"spent": "money"}
+    assert services.live.served.revision == 2
+    jobs = await outsider.fetchval("select count(*) from jobs")
+    # What only describes decides nobody anew; what is the same changes nothing.
+    await declare(services, "spent", "money", description="In crowns.")
+    await declare(services, "spent", "money", description="In crowns.")
+    assert await declared(services, "spent") == {"type": "money", "description": "In crowns."}
+    assert services.live.served.revision == 2
+    assert await outsider.fetchval("select count(*) from jobs") == jobs
+
+
+async def test_a_declaration_that_a_segment_needs_stays(services: Services) -> None:
+    await declare(services, "joined", "date")
+    await declare(services, "unread", "date")
+    await services.publisher.save([segment("new", ("joined", ">", "2026-11-20"))])
+    untyped = declare(services, "joined", None, description="No type any more.")
+    for change in (untyped, services.publisher.withdraw_trait("joined")):
+        with pytest.raises(Conflict) as refused:
+            await change
+        assert told(refused.value) == [("/segments/new/condition/rules/0/value", "type")]
+        assert str(refused.value) == "without the type of joined, new could not be served"
+    assert await declared(services, "joined") == {"type": "date"}
+    await services.publisher.withdraw_trait("unread")
+    assert await declared(services, "unread") is None
+    with pytest.raises(Unknown):
+        await services.publisher.withdraw_trait("unread")
+    await services.publisher.archive("new")
+    await services.publisher.withdraw_trait("joined")
+    assert services.live.served.catalog.schema.types == {}
+
+
+async def test_a_comparison_with_another_field_holds_both_declarations(services: Services) -> None:
+    await declare(services, "first", "date")
+    rule = {"field": "first", "operator": "<", "value": "second", "valueSource": "field"}
+    both = segment("both", ("age", ">", 3))
+    both.definition["condition"]["rules"].append(rule)
+    await services.publisher.save([both])
+    with pytest.raises(Conflict) as refused:
+        await declare(services, "second", "number")
+    assert told(refused.value) == [("/segments/both/condition/rules/1/value", "type")]
+
+
+async def test_many_segments_are_counted(services: Services) -> None:
+    await services.publisher.save([segment(f"s{n:02}", ("zip", "<", n)) for n in range(20)])
+    with pytest.raises(Conflict) as refused:
+        await declare(services, "zip", "string")
+    assert len(refused.value.problems) == 20
+    assert str(refused.value) == (
+        "with zip declared as text, s00, s01, s02, s03, s04, s05, s06 and 13 more could not be "
+        "served"
+    )
+
+
+async def test_a_segment_and_a_type_that_exclude_each_other_never_both_come_in(
+    database_url: str,
+) -> None:
+    """Whoever publishes second is checked against what the first has published."""
+    async with (
+        running(database_url, background=False) as one,
+        running(database_url, background=False) as other,
+    ):
+        outcomes = []
+        for n in range(8):
+            pair: list[Any] = [
+                declare(one, f"t{n}", "string"),
+                other.publisher.save([segment(f"s{n}", (f"t{n}", ">", 1))]),
+            ]
+            outcomes.append(await asyncio.gather(*pair[:: (-1) ** n], return_exceptions=True))
+        for pair_of in outcomes:
+            [failed] = [each for each in pair_of if isinstance(each, Exception)]
+            assert isinstance(failed, Conflict | Invalid)
+        await other.publisher.save([segment("last", ("age", ">", 1))])
+        assert other.live.served.catalog.refused == ()
