@@ -10,6 +10,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -207,4 +208,64 @@ workspace = Table(
     Column("name", Text, primary_key=True),
     Column("value", JSONB, nullable=False),
     Column("updated_at", Instant, nullable=False, server_default=func.now()),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    # Public: it names the key in lists, logs and the audit.
+    Column("id", Id, primary_key=True),
+    Column("name", Text, nullable=False),
+    # SHA-256 of the whole key; the key itself is shown once and kept nowhere.
+    Column("digest", LargeBinary, nullable=False, unique=True),
+    Column("scopes", JSONB, nullable=False),
+    # Requests a minute; null: as many as there are.
+    Column("rate_limit", Integer),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant),
+    Column("revoked_at", Instant),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    # Appended to in the transaction of the change that it tells of.
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("at", Instant, nullable=False),
+    # The name of the key, or of the way past keys; the key's id where there is one.
+    Column("author", Text, nullable=False),
+    Column("key_id", Text),
+    Column("action", Text, nullable=False),
+    # What was changed: segments/vip, traits/age, keys/k_1, customers (never whose).
+    Column("subject", Text, nullable=False),
+    # {member: {"before": ..., "after": ...}}
+    Column("difference", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("reason", Text),
+    Index(None, "subject", "id"),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    # Answers of creating POSTs, given again to whoever repeats one. Kept for a day.
+    Column("author", Text, primary_key=True),
+    Column("key", Id, primary_key=True),
+    # SHA-256 of method, path and body: the same key for another request is refused.
+    Column("request", LargeBinary, nullable=False),
+    # null: the first one is still at it.
+    Column("status", Integer),
+    Column("headers", JSONB),
+    Column("body", LargeBinary),
+    Column("created_at", Instant, nullable=False),
+    Index(None, "created_at"),
+)
+
+erasures = Table(
+    "erasures",
+    metadata,
+    # Keyed hash of an erased identity: late data is recognised, nobody can be found by it.
+    Column("fingerprint", LargeBinary, primary_key=True),
+    Column("erased_at", Instant, nullable=False),
+    # What came for this identity afterwards and was dropped.
+    Column("dropped", BigInteger, nullable=False, server_default=text("0")),
 )

@@ -1,0 +1,82 @@
+"""The installation's secret key: encrypts secrets at rest, and fingerprints erased identities.
+
+`secret.key` in the data folder holds one key a line, the newest first, readable by its owner only.
+The newest encrypts; all of them decrypt and recognise, so that a key can be replaced at any time.
+"""
+
+import hashlib
+import hmac
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+FILE = "secret.key"
+
+
+class VaultRefused(RuntimeError):
+    """The key file can't be trusted or read; the message says what to do."""
+
+
+class Vault:
+    """Secrets at rest under the keys of one file."""
+
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        """`keys`: Fernet keys, the newest first; at least one."""
+        try:
+            self._fernet = MultiFernet([Fernet(key) for key in keys])
+        except ValueError as error:
+            raise VaultRefused("a line of secret.key is no key") from error
+        self._keys = [hashlib.sha256(b"segserve fingerprint\0" + key).digest() for key in keys]
+
+    def encrypt(self, secret: str) -> str:
+        """The secret as it may be stored."""
+        return self._fernet.encrypt(secret.encode()).decode()
+
+    def decrypt(self, stored: str) -> str:
+        """What was encrypted, under whichever key. Raises VaultRefused."""
+        try:
+            return self._fernet.decrypt(stored.encode()).decode()
+        except InvalidToken as error:
+            raise VaultRefused("a stored secret fits no key of secret.key") from error
+
+    def fingerprints(self, purpose: str, text: str) -> list[bytes]:
+        """HMAC-SHA-256 of a text for a purpose, under each key: store the first, look for all."""
+        message = f"{purpose}\0{text}".encode()
+        return [hmac.digest(key, message, "sha256") for key in self._keys]
+
+
+def open_vault(folder: Path) -> Vault:
+    """The vault of a data folder; its key is made the first time. Raises VaultRefused."""
+    path = folder / FILE
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        pass
+    else:
+        with os.fdopen(handle, "wb") as file:
+            file.write(Fernet.generate_key() + b"\n")
+    return Vault(_read(path))
+
+
+def rotate(folder: Path) -> None:
+    """Put a new key before the ones there are. Raises VaultRefused."""
+    path = folder / FILE
+    keys = [Fernet.generate_key(), *_read(path)]
+    fresh = path.with_suffix(".new")
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(b"\n".join(keys) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+
+
+def _read(path: Path) -> list[bytes]:
+    if path.stat().st_mode & 0o077:
+        raise VaultRefused(f"{path} can be read by others: chmod 600 it, then start again")
+    keys = path.read_bytes().split()
+    if not keys:
+        raise VaultRefused(f"{path} is empty: put its key back from your backup")
+    return keys
