@@ -5,9 +5,9 @@ the lanes of its own type; the lanes of other types answer with all their clause
 comparison with a value of another type is unknown.
 """
 
-from bisect import bisect_right
 from collections.abc import Callable
 from datetime import datetime, tzinfo
+from enum import Enum, auto
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,7 @@ from service.core.comparisons import Cut, Interval
 from service.core.conditions import Rule
 from service.core.constraints import FieldConstraints
 from service.core.horizons import next_change
-from service.core.instants import Moment, parse_instant
+from service.core.instants import Moment
 from service.core.lanes import (
     ItemLane,
     LineLane,
@@ -28,6 +28,21 @@ from service.core.traits import WRONG_TYPE, TraitType, compose, fold, is_number,
 
 MEMO_BYTES = 4_000_000
 LONG_TEXT = 256
+
+
+class Form(Enum):
+    """What a field's values mostly are; the look-up has a short way for each."""
+
+    PRESENCE = auto()  # only whether there is a value matters
+    NUMBERS = auto()
+    TEXTS = auto()
+    BOOLEANS = auto()
+    LISTS = auto()
+    PLACES = auto()
+    INSTANTS = auto()
+    CLOCKS = auto()  # instants, compared with now
+    ANY = auto()
+    ANY_CLOCK = auto()  # anything, some of it compared with now
 
 
 class FieldIndex:
@@ -78,15 +93,12 @@ class FieldIndex:
             value: beside_boolean | (0 if lane is None else lane.out(value))
             for value in (False, True)
         }
-        self.memo: dict[str, int] = {}
+        # By text as it comes; and, for the look-up, by None what is out without a value.
+        self.memo: dict[str | None, int] = {None: self.absent}
         self.memo_limit = max(256, MEMO_BYTES // (size // 8 + 150))
         # A field of nothing but instants has as many values as customers.
         self.memoised = any((self.folded, self.exact, self.texts, self.versions, self.questions))
-        self.only_instants = not (
-            self.memoised or self.numbers or self.money or self.booleans or self.items
-            or self.places
-        )  # fmt: skip
-        self.lookup = self._shortcut() or self.static
+        self.form = self._form()
 
     @staticmethod
     def _line(source: FieldConstraints, kind: TraitType) -> LineLane | None:
@@ -119,73 +131,53 @@ class FieldIndex:
                 bits |= lane.wrong
         return bits
 
-    def _shortcut(self) -> Callable[[Any], int] | None:
-        """The commonest fields there are, numbers alone and instants alone, without detours."""
-        if self.questions:
-            return None
+    def _form(self) -> Form:
+        """The form whose lines answer for this field, and leave the rest to `static`."""
         lanes = {
             name
             for name in ("numbers", "money", "times", "versions", "folded", "exact", "booleans",
-                         "texts", "items", "places")
-            if getattr(self, name) is not None
+                         "texts", "items", "places", "questions")
+            if getattr(self, name)
         }  # fmt: skip
-        if lanes == {"numbers"}:
-            return self._number_lookup()
-        if lanes <= {"times"}:
-            return self._instant_lookup()
+        if self.is_timed:
+            single = lanes <= {"times"} and (self.times is None or self.times.table is not None)
+            return Form.CLOCKS if single else Form.ANY_CLOCK
+        if not lanes:
+            return Form.PRESENCE
+        if lanes == {"numbers"} and self.numbers is not None and self.numbers.table is not None:
+            return Form.NUMBERS
+        if lanes == {"times"} and self.times is not None and self.times.table is not None:
+            return Form.INSTANTS
+        if lanes == {"booleans"}:
+            return Form.BOOLEANS
         if lanes == {"items"}:
-            return self._list_lookup()
+            return Form.LISTS
         if lanes == {"places"}:
-            return self._place_lookup()
-        return None
+            return Form.PLACES
+        texts = {"folded", "exact", "texts", "versions"}
+        return Form.TEXTS if lanes & texts and lanes <= texts | {"times", "questions"} else Form.ANY
 
-    def _number_lookup(self) -> Callable[[Any], int]:
-        lane, static, beside = self.numbers, self.static, self.beside_number
-        assert lane is not None  # noqa: S101 - the shortcut was chosen for this lane
-        if lane.table is None:
-            return static
-        bounds, table = lane.bounds, [beside | bits for bits in lane.table]
-
-        def lookup(value: Any) -> int:
-            kind = type(value)
-            if kind is int or (kind is float and value == value):  # noqa: PLR0124 - no NaN
-                return table[bisect_right(bounds, value)]
-            return static(value)
-
-        return lookup
-
-    def _list_lookup(self) -> Callable[[Any], int]:
-        lane, static, beside = self.items, self.static, self.beside_list
-        assert lane is not None  # noqa: S101 - the shortcut was chosen for this lane
-        out = lane.out
-        return lambda value: beside | out(value) if type(value) is list else static(value)
-
-    def _place_lookup(self) -> Callable[[Any], int]:
-        lane, static, beside = self.places, self.static, self.beside_object
-        assert lane is not None  # noqa: S101 - the shortcut was chosen for this lane
-        out, wrong = lane.out, lane.wrong
-
-        def lookup(value: Any) -> int:
-            if type(value) is not dict:
-                return static(value)
-            place = point(value)
-            return beside | (wrong if place is None else out(place))
-
-        return lookup
-
-    def _instant_lookup(self) -> Callable[[Any], int]:
-        lane, zone, static, beside = self.times, self.zone, self.static, self.beside_text
-        if lane is None:
-            return lambda value: beside if type(value) is str else static(value)
-        out, wrong = lane.out, lane.wrong
-
-        def lookup(value: Any) -> int:
-            if type(value) is not str:
-                return static(value)
-            instant = parse_instant(value, zone)
-            return beside | (wrong if instant is None else out(instant))
-
-        return lookup
+    def parts(self) -> dict[str, Any]:
+        """What the lines of its form read."""
+        parts: dict[str, Any] = {"absent": self.absent, "any": self.static, "clock": self.clock}
+        match self.form:
+            case Form.PRESENCE:
+                parts["present"] = self.beside_object
+            case Form.NUMBERS:
+                parts |= _table(self.numbers, self.beside_number)
+            case Form.INSTANTS | Form.CLOCKS:
+                parts |= _table(self.times, self.beside_text) | {"zone": self.zone}
+            case Form.TEXTS:
+                parts["memo"] = self.memo
+            case Form.BOOLEANS:
+                parts |= {"true": self.by_boolean[True], "false": self.by_boolean[False]}
+            case Form.LISTS:
+                assert self.items is not None  # noqa: S101 - so the form was chosen
+                parts |= {"beside": self.beside_list, "items": self.items.out}
+            case Form.PLACES:
+                assert self.places is not None  # noqa: S101 - so the form was chosen
+                parts |= {"beside": self.beside_object, "places": self.places.out}
+        return parts
 
     def static(self, value: Any) -> int:
         """The clauses that a present value rules out whatever the time."""
@@ -200,6 +192,7 @@ class FieldIndex:
             if len(value) <= LONG_TEXT:
                 if len(self.memo) >= self.memo_limit:
                     self.memo.clear()
+                    self.memo[None] = self.absent
                 self.memo[value] = bits
             return bits
         if is_number(value):
@@ -229,17 +222,37 @@ class FieldIndex:
 
     def clock(self, value: Any) -> "tuple[int, Clock]":
         """What a present value of a time-bound field rules out whatever the time, and the rest."""
-        if type(value) is str:
-            instant = parse_instant(value, self.zone)
-        else:
-            read_as = read(TraitType.INSTANT, value, self.zone)
-            instant = None if read_as is WRONG_TYPE else read_as
-        if not self.only_instants or type(value) is not str:
-            return self.static(value), Clock(self, value, instant)
-        bits = self.beside_text
-        if self.times is not None:
-            bits |= self.times.wrong if instant is None else self.times.out(instant)
-        return bits, Clock(self, value, instant)
+        instant = read(TraitType.INSTANT, value, self.zone)
+        return self.static(value), (self, value, None if instant is WRONG_TYPE else instant)
+
+    def out(self, value: Any, instant: int | None, now: int) -> int:
+        """The clauses that a clock's value rules out at `now`."""
+        bits = 0
+        if self.ages is not None:
+            bits = self.ages.wrong if instant is None else self.ages.out(now - instant)
+        return bits | self._ask(self.timed_questions, value, now) if self.timed_questions else bits
+
+    def flips(self, instant: int | None, now: int, alive: int) -> list[tuple[int, int]]:
+        """Of the clauses of `alive` that fixed durations bind, each with the instants ahead at
+        which it changes."""
+        if self.ages is None or instant is None:
+            return []
+        age = now - instant
+        return [
+            (clause, instant + turn)
+            for clause in positions_of(alive & self.ages.wrong)
+            for turn in self.turns[clause]
+            if turn > age
+        ]
+
+    def steps(self, value: Any, alive: int) -> list[tuple[int, Callable[[int], int | None]]]:
+        """What else can change clauses of `alive`, one change after another: which, and from an
+        instant to a lower bound of the next change."""
+        return [
+            (bits, partial(_change_after, rule, value, self.zone))
+            for rule, outs in self.timed_questions
+            if (bits := (outs[True] ^ outs[False]) & alive)
+        ]
 
     def _text(self, value: str) -> int:
         bits = self.beside_text
@@ -267,54 +280,22 @@ class FieldIndex:
         return bits
 
 
+# One value of a time-bound field: the field, the value, and the value read as an instant (None
+# when it is none). A plain tuple, for one is made for each such field of every profile.
+Clock = tuple[FieldIndex, Any, int | None]
+
+
 def _bounds(interval: Interval) -> list[Cut]:
     return [cut for cut in interval if cut is not None]
 
 
-class Clock:
-    """One value of a time-bound field: what it rules out at an instant, and until when."""
-
-    __slots__ = ("index", "instant", "value")
-
-    def __init__(self, index: FieldIndex, value: Any, instant: int | None) -> None:
-        """`instant`: the value read as one, None when it is none."""
-        self.index = index
-        self.value = value
-        self.instant = instant
-
-    def out(self, now: int) -> int:
-        """The clauses that the value rules out at `now`."""
-        index, instant = self.index, self.instant
-        bits = 0
-        if index.ages is not None:
-            bits = index.ages.wrong if instant is None else index.ages.out(now - instant)
-        if index.timed_questions:
-            bits |= index._ask(index.timed_questions, self.value, now)
-        return bits
-
-    def flips(self, now: int, alive: int) -> list[tuple[int, int]]:
-        """Of the clauses of `alive` that fixed durations bind, each with the instants ahead at
-        which it changes."""
-        index, instant = self.index, self.instant
-        if index.ages is None or instant is None:
-            return []
-        age = now - instant
-        return [
-            (clause, instant + turn)
-            for clause in positions_of(alive & index.ages.wrong)
-            for turn in index.turns[clause]
-            if turn > age
-        ]
-
-    def steps(self, alive: int) -> list[tuple[int, Callable[[int], int | None]]]:
-        """What else can change clauses of `alive`, one change after another: which, and from an
-        instant to a lower bound of the next change."""
-        index = self.index
-        return [
-            (bits, partial(_change_after, rule, self.value, index.zone))
-            for rule, outs in index.timed_questions
-            if (bits := (outs[True] ^ outs[False]) & alive)
-        ]
+def _table(lane: LineLane | None, beside: int) -> dict[str, Any]:
+    """A line's table with what is out beside it. Without a line, a table of that alone."""
+    if lane is None:
+        return {"whole": [], "table": [beside]}
+    assert lane.table is not None  # noqa: S101 - so the form was chosen
+    table = [beside | bits for bits in lane.table]
+    return {"bounds": lane.bounds, "whole": lane.whole, "table": table}
 
 
 def _change_after(rule: Rule, value: Any, zone: tzinfo, now: int) -> int | None:

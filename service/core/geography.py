@@ -1,13 +1,12 @@
 """Points and circles on the earth, taken as a sphere."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
+from math import cos, radians, sin
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-
-from service.core.bits import bits_of
 
 EARTH_RADIUS_KM = 6371.0088  # mean radius, IUGG
 
@@ -25,9 +24,9 @@ ROUNDING = 1e-6
 
 def vector(place: Point) -> Vector:
     """A point as a vector of length 1 from the earth's centre."""
-    lat, lon = math.radians(place[0]), math.radians(place[1])
-    level = math.cos(lat)
-    return level * math.cos(lon), level * math.sin(lon), math.sin(lat)
+    lat, lon = radians(place[0]), radians(place[1])
+    level = cos(lat)
+    return level * cos(lon), level * sin(lon), sin(lat)
 
 
 class Circle(NamedTuple):
@@ -53,7 +52,7 @@ def circle(centre: Point, km: float) -> Circle:
     """The circle of that radius about a point."""
     angle = min(km / EARTH_RADIUS_KM, math.pi)
     # All of the earth, whatever rounding says of the antipode.
-    chord = (2 * math.sin(angle / 2)) ** 2 if angle < math.pi else math.inf
+    chord = (2 * sin(angle / 2)) ** 2 if angle < math.pi else math.inf
     return Circle(centre, km, vector(centre), chord)
 
 
@@ -64,20 +63,20 @@ class CircleIndex:
     which only a part; a point is then asked only about the latter.
     """
 
-    def __init__(self, circles: Mapping[int, Circle]) -> None:
-        """`circles`: by the bit that stands for each."""
-        self.everyone = bits_of(circles)
-        self._shapes = [(1 << bit, *each.to, each.chord) for bit, each in circles.items()]
-        self._centres = np.array([each.to for each in circles.values()])
+    def __init__(self, circles: Sequence[tuple[int, Circle]]) -> None:
+        """`circles`: each with the position of the bit that stands for it, and maybe others."""
+        self._shapes = [(1 << bit, *each.to, each.chord) for bit, each in circles]
+        self._centres = np.array([each.to for _, each in circles])
         self._angles = np.array(
-            [np.inf if math.isinf(c.chord) else c.km / EARTH_RADIUS_KM for c in circles.values()]
+            [np.inf if math.isinf(c.chord) else c.km / EARTH_RADIUS_KM for _, c in circles]
         )
-        self._cells: dict[tuple[int, int], Cell] = {}
+        # By latitude and longitude of the cell's corner, counted in cells.
+        self._cells: dict[tuple[float, float], Cell] = {}
 
     def containing(self, place: Point) -> int:
         """The bits of the circles that contain a point."""
         lat, lon = place
-        at = int(lat * CELLS_A_DEGREE // 1), int(lon * CELLS_A_DEGREE // 1)
+        at = lat * CELLS_A_DEGREE // 1, lon * CELLS_A_DEGREE // 1
         cell = self._cells.get(at)
         if cell is None:
             if len(self._cells) >= CELLS_REMEMBERED:
@@ -93,7 +92,7 @@ class CircleIndex:
                     inside |= bit
         return inside
 
-    def _cell(self, south: int, west: int) -> Cell:
+    def _cell(self, south: float, west: float) -> Cell:
         """The circles that hold all of a cell, and those that hold a part of it."""
         lats = [min((south + part) / CELLS_A_DEGREE, 90.0) for part in (0, 0.5, 1)]
         lons = [(west + part) / CELLS_A_DEGREE for part in (0, 0.5, 1)]

@@ -7,22 +7,18 @@ clause of the lane is out.
 
 import math
 from bisect import bisect_left, bisect_right
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from service.core.bits import bits_of
-from service.core.comparisons import Cut, Interval, item_tokens
+from service.core.comparisons import Cut, Interval
 from service.core.geography import Circle, CircleIndex, Point
 from service.core.traits import fold, is_number
 
 ITEMS_REMEMBERED = 20_000
 EXACT = 2**53
-
-# Of one token: the clauses that forbid it; those that need it, plane by plane; the sets of tokens
-# kept under it, each with the clauses for which they may not all be there.
-Entry = tuple[int, int, tuple[tuple[frozenset[Any], int], ...]]
-NO_ENTRY: Entry = (0, 0, ())
 
 
 def complement(intervals: Sequence[Interval]) -> list[Interval]:
@@ -97,24 +93,27 @@ class LineLane:
             self.at.append(current)
             current ^= self._toggles(flips.get((value, 1)), also)
             self.between.append(current)
-        self.bounds: list[Any] = []
+        # The same as one table, where the cuts are numbers: `table[bisect_right(bounds, value)]`,
+        # half the work. `bounds` are for floats, `whole` for integers: to compare one with the
+        # other takes several times as long.
+        self.bounds: list[float] = []
+        self.whole: list[int] = []
         self.table = self._single(flips)
 
     def _single(self, flips: Mapping[Cut, Any]) -> list[int] | None:
-        """The same as one table: `table[bisect_right(bounds, value)]`, half the work. A cut just
-        behind a number stands at the next float, which no number lies before - up to 2**53."""
+        """The table. A cut just behind a number stands at the next float, which no number lies
+        before - up to 2**53 - and of the integers at the next integer."""
         table = [self.between[0]]
         for index, value in enumerate(self.cuts):
-            if not is_number(value):
+            if not is_number(value) or not -EXACT < value < EXACT:
                 return None
             if (value, 0) in flips:
-                self.bounds.append(value)
+                self.bounds.append(float(value))
                 table.append(self.at[index])
             if (value, 1) in flips:
-                if not -EXACT < value < EXACT:
-                    return None
                 self.bounds.append(math.nextafter(value, math.inf))
                 table.append(self.between[index + 1])
+        self.whole = [math.ceil(bound) for bound in self.bounds]
         return table
 
     @staticmethod
@@ -130,7 +129,8 @@ class LineLane:
     def out(self, value: Any) -> int:
         """The clauses that a value of this line rules out."""
         if self.table is not None:
-            return self.table[bisect_right(self.bounds, value)]
+            bounds = self.whole if type(value) is int else self.bounds
+            return self.table[bisect_right(bounds, value)]
         cuts = self.cuts
         index = bisect_left(cuts, value)
         if index < len(cuts) and cuts[index] == value:
@@ -185,8 +185,9 @@ class TestLane:
 class ItemLane:
     """Lists: what clauses need among the items, and what they must not find there.
 
-    A clause may need several things; its k-th need stands in plane k, so that finding one need
-    does not count for another.
+    What a token does is one integer: in the lowest `width` bits the clauses that forbid it; above
+    them, as many, the clauses whose first need it meets; on top a bit for each set of tokens that
+    matters beside others and that it is one of.
     """
 
     def __init__(
@@ -201,102 +202,114 @@ class ItemLane:
         subsets = subsets or {}
         together = {clause for clauses in subsets.values() for clause in clauses}
         self.wrong = bits_of({*needs, *forbidden, *together})
-        planes: list[list[int]] = []
-        found: dict[tuple[int, Any], list[int]] = defaultdict(list)
-        for clause, sets in needs.items():
-            for plane, tokens in enumerate(sets):
-                if plane == len(planes):
-                    planes.append([])
-                planes[plane].append(clause)
-                for token in tokens:
-                    found[plane, token].append(clause)
-        # The planes side by side in one integer, each `width` bits wide.
         self.width = self.wrong.bit_length()
-        self.planes = range(len(planes))
-        self.everyone = self._side_by_side([bits_of(clauses) for clauses in planes])
-        unwanted: dict[Any, list[int]] = defaultdict(list)
+        self.low = (1 << self.width) - 1
+        self.needing = bits_of(needs)
+        # What conditions seldom speak of few lists hold, so it comes first: less is asked then.
+        common = Counter(token for tokens in chain(*needs.values(), subsets) for token in tokens)
+
+        def frequency(tokens: frozenset[Any]) -> int:
+            return sum(common[token] for token in tokens)
+
+        needs = {clause: sorted(sets, key=frequency) for clause, sets in needs.items()}
+        facts: dict[Any, list[int]] = defaultdict(list)
         for clause, tokens in forbidden.items():
             for token in tokens:
-                unwanted[token].append(clause)
-        # Under one of its tokens each: a list that lacks that one can't hold them all.
-        under: dict[Any, list[tuple[frozenset[Any], int]]] = defaultdict(list)
-        for tokens, clauses in subsets.items():
-            under[next(iter(tokens))].append((tokens, bits_of(clauses)))
-        self.table: dict[Any, Entry] = {
-            token: (
-                bits_of(unwanted.get(token, ())),
-                self._side_by_side([bits_of(found.get((p, token), ())) for p in self.planes]),
-                tuple(under.get(token, ())),
-            )
-            for token in {token for _, token in found} | unwanted.keys() | under.keys()
-        }
-        # The same by text as it comes, folded once.
-        self.raw: dict[Any, Entry] = {}
+                facts[token].append(clause)
+        for clause, (first, *_) in needs.items():
+            for token in first:
+                facts[token].append(clause + self.width)
+        # Sets of tokens that matter beside others, each with its bit on top.
+        places: dict[frozenset[Any], int] = {}
 
-    def _side_by_side(self, planes: Sequence[int]) -> int:
-        bits = 0
-        for number, plane in enumerate(planes):
-            bits |= plane << number * self.width
-        return bits
+        def place(tokens: frozenset[Any]) -> int:
+            return places.setdefault(tokens, len(places))
+
+        # By the bit of the first: the other sets, and the clauses that are out where a list with
+        # the first has one of each of those too (True), or where it has not (False). A list
+        # without the first is out by that alone.
+        beside: dict[int, dict[tuple[int, bool], list[int]]] = defaultdict(
+            lambda: defaultdict(list)
+        )
+        for clause, (first, *others) in needs.items():
+            if others:
+                beside[1 << place(first)][bits_of(map(place, others)), False].append(clause)
+        for tokens, clauses in subsets.items():
+            first, *others = sorted((frozenset({token}) for token in tokens), key=frequency)
+            beside[1 << place(first)][bits_of(map(place, others)), True] += clauses
+        self.beside = {
+            first: [(sets, has, bits_of(clauses)) for (sets, has), clauses in asked.items()]
+            for first, asked in beside.items()
+        }
+        self.firsts = sum(self.beside)
+        self.top = 2 * self.width
+        for tokens, at in places.items():
+            for token in tokens:
+                facts[token].append(at + self.top)
+        self.table = {token: bits_of(told) for token, told in facts.items()}
+        # The same by text as it comes, folded once.
+        self.raw: dict[Any, int] = {}
 
     def out(self, items: list[Any]) -> int:
         """The clauses that a list rules out."""
         raw = self.raw
+        told = 0
         try:
-            entries = [raw[item] for item in items]
+            for item in items:
+                told |= raw[item]
         except (KeyError, TypeError):
-            entries = self._entries(items)
-        bits = met = 0
-        held: frozenset[Any] | None = None
-        for forbidden, needed, subsets in entries:
-            bits |= forbidden
-            met |= needed
-            if subsets:
-                held = held or item_tokens(items, case_sensitive=False)
-                for wanted, clauses in subsets:
-                    if wanted <= held:
-                        bits |= clauses
-        lacking = self.everyone & ~met
-        for plane in self.planes:
-            bits |= lacking >> plane * self.width & self.wrong
+            told = self._told(items)
+        bits = told & self.low | self.needing & ~(told >> self.width)
+        held = told >> self.top
+        firsts = held & self.firsts
+        while firsts:
+            first = firsts & -firsts
+            firsts ^= first
+            for sets, has, clauses in self.beside[first]:
+                if (sets & held == sets) is has:
+                    bits |= clauses
         return bits
 
-    def _entries(self, items: list[Any]) -> list[Entry]:
-        """The entries of a list with items not met before; texts are remembered."""
+    def _told(self, items: list[Any]) -> int:
+        """What a list with items not met before tells; texts are remembered."""
         if len(self.raw) > ITEMS_REMEMBERED:
             self.raw = {}
-        entries = []
+        told = 0
         for item in items:
             if type(item) is str:
-                entry = self.raw[item] = self.table.get(fold(item), NO_ENTRY)
-                entries.append(entry)
+                entry = self.raw[item] = self.table.get(fold(item), 0)
+                told |= entry
             elif is_number(item):
-                entries.append(self.table.get(item, NO_ENTRY))
-        return entries
+                told |= self.table.get(item, 0)
+        return told
 
 
 class PlaceLane:
-    """Points: circles that clauses need the point in (the k-th of a clause in plane k), and
-    circles that it must be outside of."""
+    """Points: circles that clauses need the point in, and circles that it must be outside of.
+
+    A circle's bit is its clause where the point must be outside; the k-th circle that a clause
+    needs has its bit in the k-th plane above, so that being in one does not count for another.
+    """
 
     def __init__(self, near: dict[int, list[Circle]], not_near: dict[int, list[Circle]]) -> None:
         self.wrong = bits_of({*near, *not_near})
-        self.near = self._planes(near)
-        self.not_near = self._planes(not_near)
-
-    @staticmethod
-    def _planes(circles: dict[int, list[Circle]]) -> list[CircleIndex]:
-        count = max((len(each) for each in circles.values()), default=0)
-        return [
-            CircleIndex({bit: each[plane] for bit, each in circles.items() if len(each) > plane})
-            for plane in range(count)
+        width = self.wrong.bit_length()
+        self.low = (1 << width) - 1
+        needed = [
+            (clause + width * plane, circle)
+            for clause, circles in near.items()
+            for plane, circle in enumerate(circles, 1)
         ]
+        self.needed = bits_of(bit for bit, _ in needed)
+        planes = max((len(circles) for circles in near.values()), default=0)
+        self.shifts = [width * plane for plane in range(1, planes + 1)]
+        avoided = [(clause, circle) for clause, circles in not_near.items() for circle in circles]
+        self.circles = CircleIndex(needed + avoided)
 
     def out(self, place: Point) -> int:
         """The clauses that a point rules out."""
-        bits = 0
-        for plane in self.near:
-            bits |= plane.everyone & ~plane.containing(place)
-        for plane in self.not_near:
-            bits |= plane.containing(place)
-        return bits
+        bits = self.circles.containing(place)
+        lacking = self.needed & ~bits
+        for shift in self.shifts:
+            bits |= lacking >> shift
+        return bits & self.low

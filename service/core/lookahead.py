@@ -74,10 +74,10 @@ class Ahead:
         self._heap: list[tuple[int, int, int, int]] = []
         for level, (index, _) in enumerate(prepared.matcher.levels):
             out, clocks = prepared.found[level]
-            for clock in clocks:
-                for clause, instant in clock.flips(now, ~out):
-                    self._heap.append((instant, level, clause, -1))
-                for clauses, step in clock.steps(~out):
+            for clock, value, instant in clocks:
+                for clause, flip in clock.flips(instant, now, ~out):
+                    self._heap.append((flip, level, clause, -1))
+                for clauses, step in clock.steps(value, ~out):
                     self._add(level, clauses, step)
             if index.looped:
                 self._add(level, _EVERY_CLAUSE, partial(_looped_change, prepared, index))

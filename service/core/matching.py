@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import tzinfo
 
+from service.core import lookup_code
 from service.core.bits import bits_of
 from service.core.comparisons import Truth
 from service.core.conditions import (
@@ -98,6 +99,8 @@ class LevelIndex:
                 break
             self.planes.append((size, (1 << width) - 1))
             size += width
+        self.first_plane = self.planes[0][1] if self.planes else 0
+        self.more_planes = self.planes[1:]
         self.size = size
         self._gather(
             (self.planes[plane][0] + position, literal.rule, literal.wanted)
@@ -127,60 +130,40 @@ class LevelIndex:
                     builders[rule.field.name] = builder
                 builder.add(clause, rule, wanted)
         indexes = [FieldIndex(builder, self.size) for builder in builders.values()]
-        static = [index for index in indexes if not index.is_timed]
-        self.plain = [
-            (index.field.path[0], index.absent, index.lookup)
-            for index in static
-            if len(index.field.path) == 1
-        ]
-        self.nested = [
-            (index.field, index.absent, index.lookup)
-            for index in static
-            if len(index.field.path) > 1
-        ]
-        self.timed = [(index.field.read, index.absent, index.clock)
-                      for index in indexes if index.is_timed]  # fmt: skip
-        self.pairs = [question.frozen() for question in pairs.values()]
         self.references = [
             (self.known[key], must_be_member, bits_of(clauses))
             for (key, must_be_member), clauses in references.items()
         ]
-        self.on_lists = bits_of(on_lists)
+        # Of a profile, and the lists it is on: the clauses that it rules out whatever the time and
+        # the other segments, and what of it moves with time.
+        self.look_up = lookup_code.write(
+            indexes,
+            unread=bits_of(on_lists),
+            pairs=self._pairs([question.frozen() for question in pairs.values()]),
+        )
 
-    def look_up(self, profile: Profile, lists: Lists) -> tuple[int, list[Clock]]:
-        """The clauses that the profile rules out whatever the time and the other segments, and
-        what of it moves with time."""
-        out = self.on_lists if lists is None else 0
-        get = profile.get
-        for name, absent, lookup in self.plain:
-            value = get(name)
-            out |= absent if value is None else lookup(value)
-        for path, absent, lookup in self.nested:
-            value = path.read(profile)
-            out |= absent if value is ABSENT else lookup(value)
-        clocks = []
-        for read, absent, clock in self.timed:
-            value = read(profile)
-            if value is ABSENT:
-                out |= absent
-            else:
-                bits, moving = clock(value)
-                out |= bits
-                clocks.append(moving)
-        for rule, outs in self.pairs:
-            out |= outs[rule_truth(rule, profile, Moment(0, self.zone), _no_reference)]
-        return out, clocks
+    def _pairs(
+        self, questions: list[tuple[Rule, dict[Truth, int]]]
+    ) -> Callable[[Profile], int] | None:
+        """What comparisons of two fields rule out."""
+        moment = Moment(0, self.zone)  # they don't look at it
+
+        def out(profile: Profile) -> int:
+            bits = 0
+            for rule, outs in questions:
+                bits |= outs[rule_truth(rule, profile, moment, _no_reference)]
+            return bits
+
+        return out if questions else None
 
     def fold(self, out: int, truths: int) -> int:
         """The segments with a clause left; bit 0 is the level's first segment."""
         for position, must_be_member, clauses in self.references:
             if (truths >> position & 1) != must_be_member:
                 out |= clauses
-        if not self.planes:
-            return 0
         left = ~out
-        result = left & self.planes[0][1]
-        for first, mask in self.planes[1:]:
+        result = left & self.first_plane
+        for first, mask in self.more_planes:
             result |= left >> first & mask
         return result
 
@@ -263,10 +246,10 @@ class Prepared:
         """The bitset of segments the profile is in at an instant, schemes settled."""
         matcher = self.matcher
         truths = self.base
-        for number, (index, schemes) in enumerate(matcher.levels):
-            out, clocks = self.found[number]
-            for clock in clocks:
-                out |= clock.out(now)
+        for (index, schemes), (static, clocks) in zip(matcher.levels, self.found, strict=True):
+            out = static
+            for field, value, instant in clocks:
+                out |= field.out(value, instant, now)
             result = index.fold(out, truths)
             if index.looped:
                 result |= index.looped_truths(self, truths, Moment(now, matcher.zone))

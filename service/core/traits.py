@@ -136,16 +136,19 @@ def _version_key(text: str) -> VersionKey | None:
     return tuple(numbers), (0, identifiers)
 
 
+_NUMBER = frozenset({int, float})
+
+
 def point(value: Any) -> tuple[float, float] | None:
     """(latitude, longitude) in degrees of a `{lat, lon}` object, else None."""
     if not isinstance(value, dict):
         return None
-    lat, lon = value.get("lat"), value.get("lon")
-    if not is_number(lat) or not is_number(lon):
+    lat: Any = value.get("lat")
+    lon: Any = value.get("lon")
+    if type(lat) not in _NUMBER or type(lon) not in _NUMBER:
         return None
-    if not (-90 <= lat <= 90 and -180 <= lon <= 180):
-        return None
-    return float(lat), float(lon)
+    # No NaN passes a comparison.
+    return (lat, lon) if -90 <= lat <= 90 and -180 <= lon <= 180 else None
 
 
 def read(kind: TraitType, value: Any, zone: tzinfo) -> Any:

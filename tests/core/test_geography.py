@@ -41,7 +41,7 @@ def near_rim(rng: Random, each: Circle) -> Point:
 def test_it_answers_as_every_circle_by_itself(seed: int) -> None:
     rng = Random(seed)
     shapes = circles(rng)
-    index = CircleIndex(shapes)
+    index = CircleIndex(list(shapes.items()))
     inside = outside = 0
     for _ in range(300):
         place = rng.choice(

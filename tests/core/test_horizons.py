@@ -116,7 +116,7 @@ def test_no_rule_changes_before_its_bound(operator: str) -> None:
 
     holds()
     assert compared["probes"] > 5_000
-    assert compared["changes at the bound"] > 50
+    assert compared["changes at the bound"] > 20
     assert compared["never"] > 10 or operator == "anniversaryWithin"
 
 
