@@ -7,7 +7,9 @@ The newest encrypts; all of them decrypt and recognise, so that a key can be rep
 import hashlib
 import hmac
 import os
+import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -48,29 +50,47 @@ class Vault:
 
 
 def open_vault(folder: Path) -> Vault:
-    """The vault of a data folder; its key is made the first time. Raises VaultRefused."""
+    """The vault of a data folder; folder and key are made the first time. Raises VaultRefused.
+
+    Several processes may start at once: the key is written whole under another name and then
+    linked, so that one of them wins and all read what it wrote.
+    """
     path = folder / FILE
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        pass
-    else:
-        with os.fdopen(handle, "wb") as file:
-            file.write(Fernet.generate_key() + b"\n")
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f"{FILE}.", dir=folder)  # of mode 0600
+        fresh = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(Fernet.generate_key() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+            with suppress(FileExistsError):
+                path.hardlink_to(fresh)
+        finally:
+            fresh.unlink()
     return Vault(_read(path))
 
 
 def rotate(folder: Path) -> None:
-    """Put a new key before the ones there are. Raises VaultRefused."""
+    """Put a new key before the ones there are, which go on decrypting. Raises VaultRefused."""
     path = folder / FILE
-    keys = [Fernet.generate_key(), *_read(path)]
     fresh = path.with_suffix(".new")
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(b"\n".join(keys) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    open_vault(folder)
+    try:
+        # Whoever finds it there would take the same keys and lose the other's new one.
+        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError as error:
+        detail = f"{fresh} is there: another rotation is at it, or was cut off; remove it then"
+        raise VaultRefused(detail) from error
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(b"\n".join([Fernet.generate_key(), *_read(path)]) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> list[bytes]:
