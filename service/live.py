@@ -17,6 +17,7 @@ from service.core.deciding import (
     decide_together,
     decision_of,
 )
+from service.core.personal import NOBODYS, Personal
 from service.core.traits import Profile
 from service.scoring.errors import ScorerUnavailable
 from service.scoring.scorer import Scorer
@@ -58,6 +59,7 @@ class Served:
     publications: Mapping[int, Publication] = field(default_factory=dict)
     models: tuple[ActiveModel, ...] = ()
     refused_models: tuple[RefusedModel, ...] = ()
+    personal: Personal = NOBODYS
 
     @property
     def blocking(self) -> bool:

@@ -9,6 +9,7 @@ from service.core.bits import positions_of
 from service.core.catalog import Catalog
 from service.core.deciding import Transition
 from service.core.instants import format_instant
+from service.core.personal import NOBODYS, Personal
 from service.flows.assigning import Assignment
 from service.live import Served
 
@@ -60,11 +61,19 @@ class AnswerEncoder:
         return pieces
 
     def encode(
-        self, answer: Assignment, include: frozenset[str], only: frozenset[str] | None
+        self,
+        answer: Assignment,
+        include: frozenset[str],
+        only: frozenset[str] | None,
+        *,
+        masking: bool,
     ) -> bytes:
         """The answer's JSON. `include`: what was asked for besides; `only`: narrow to these
-        segments' keys."""
+        segments' keys; `masking`: without what is personal. Of who is not named nothing is stored:
+        what is told of them the caller sent."""
         pieces = self.pieces(answer.served)
+        named = answer.customer_id is not None
+        personal = answer.served.personal if masking and named else NOBODYS
         parts = [
             b'{"customer_id":',
             b"null" if answer.customer_id is None else _encode(answer.customer_id),
@@ -72,7 +81,7 @@ class AnswerEncoder:
             _segments(answer, pieces, include, only),
             b'],"schemes":',
             _encode(_schemes(answer, pieces)),
-            *_moves(answer, only),
+            *_moves(answer, only, personal),
             b',"models":',
             _encode(_models(answer, pieces)),
             b',"variants":{},"valid_until":',
@@ -96,7 +105,11 @@ class AnswerEncoder:
                 ),
             ]
         if "traits" in include:
-            parts += [b',"traits":', _encode(answer.traits)]
+            if personal:
+                traits, masked = personal.masked(answer.traits)
+                parts += [b',"traits":', _encode(traits), b',"masked":', _encode(masked)]
+            else:
+                parts += [b',"traits":', _encode(answer.traits)]
         parts.append(b"}")
         return b"".join(parts)
 
@@ -172,7 +185,7 @@ def _schemes(answer: Assignment, pieces: Pieces) -> dict[str, str | None]:
     }
 
 
-def _moves(answer: Assignment, only: frozenset[str] | None) -> list[bytes]:
+def _moves(answer: Assignment, only: frozenset[str] | None, personal: Personal) -> list[bytes]:
     if answer.decision is None or not answer.decision.transitions:
         return [b',"entered":[],"exited":[]']
     latest: dict[str, Transition] = {}
@@ -181,7 +194,7 @@ def _moves(answer: Assignment, only: frozenset[str] | None) -> list[bytes]:
             latest[transition.segment] = transition
     entered = sorted(key for key, transition in latest.items() if transition.entered)
     exited = [
-        {"key": key, "reason": transition.reason}
+        {"key": key, "reason": personal.reason(transition.reason)}
         for key, transition in sorted(latest.items())
         if not transition.entered
     ]

@@ -1,16 +1,21 @@
-"""`/traits`: declared types and dimensions of traits."""
+"""`/traits`: declared types and dimensions of traits, and which are personal."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from fastapi import APIRouter
 
 from service.api import paging
 from service.api.bodies import BodyRoute
+from service.api.callers import WithAuthor, WithCaller, forbidden
 from service.api.paths import TraitName
 from service.api.problems import conflicting, invalid, not_found
 from service.api.schemas import Trait, TraitDeclaration, Traits
 from service.api.services import WithServices
+from service.core.access import Scope
 from service.core.merging import RESERVED
 from service.core.parsing import Problem
-from service.flows.publishing import Conflict, Unknown
+from service.flows.publishing import Conflict, MayNotReveal, Unknown
 from service.store import traits as stored
 
 router = APIRouter(prefix="/traits", tags=["traits"], route_class=BodyRoute)
@@ -49,23 +54,43 @@ async def get_trait(services: WithServices, name: TraitName) -> Trait:
 
 @router.put("/{name}")
 async def declare_trait(
-    services: WithServices, name: TraitName, declaration: TraitDeclaration
+    services: WithServices,
+    name: TraitName,
+    declaration: TraitDeclaration,
+    who: WithCaller,
+    author: WithAuthor,
 ) -> Trait:
-    """Declare a trait's type: incoming values are coerced to it from now on."""
+    """Declare a trait's type: incoming values are coerced to it from now on. Values of a personal
+    trait are masked for callers without the scope `personal`, which taking the mark off needs."""
     definition = declaration.model_dump(mode="json", exclude_none=True)
-    try:
-        await services.publisher.declare_trait(_checked(name), definition)
-    except Conflict as conflict:
-        raise conflicting(conflict) from conflict
+    if not declaration.personal:
+        del definition["personal"]
+    may = who.may(Scope.PERSONAL)
+    with _refusals(name):
+        await services.publisher.declare_trait(
+            _checked(name), definition, author=author, may_reveal=may
+        )
     return Trait(name=name, **definition)
 
 
 @router.delete("/{name}", status_code=204)
-async def withdraw_trait(services: WithServices, name: TraitName) -> None:
+async def withdraw_trait(
+    services: WithServices, name: TraitName, who: WithCaller, author: WithAuthor
+) -> None:
     """Withdraw a declaration; values stay as they are."""
+    may = who.may(Scope.PERSONAL)
+    with _refusals(name):
+        await services.publisher.withdraw_trait(_checked(name), author=author, may_reveal=may)
+
+
+@contextmanager
+def _refusals(name: str) -> Iterator[None]:
+    """What speaks against a change of a declaration, as callers see it."""
     try:
-        await services.publisher.withdraw_trait(_checked(name))
+        yield
     except Unknown as error:
         raise not_found(f"no trait {name} is declared") from error
     except Conflict as conflict:
         raise conflicting(conflict) from conflict
+    except MayNotReveal as error:
+        raise forbidden(Scope.PERSONAL) from error

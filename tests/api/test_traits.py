@@ -10,8 +10,9 @@ from tests.serving import Service
 def test_declared_traits(fresh: Service) -> None:
     declaration = {"type": "number", "dimension": "demographic", "description": "In years."}
     answer = fresh.ask("put", "/traits/age", json=declaration)
-    assert (answer.status_code, answer.json()) == (200, {"name": "age", **declaration})
-    assert fresh.get("/traits/age") == {"name": "age", **declaration}
+    told = {"name": "age", "personal": False, **declaration}
+    assert (answer.status_code, answer.json()) == (200, told)
+    assert fresh.get("/traits/age") == told
     for name in ("work.pay", "b", "c"):
         assert fresh.ask("put", f"/traits/{name}", json={"type": "money"}).status_code == 200
     pages = [[item["name"] for item in page] for page in fresh.pages("/traits", limit=3)]

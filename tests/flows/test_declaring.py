@@ -7,9 +7,9 @@ import pytest
 
 from service.api.services import Services
 from service.core.parsing import Invalid
-from service.flows.publishing import Conflict, Unknown
+from service.flows.publishing import Conflict, MayNotReveal, Unknown
 from service.store import traits
-from tests.running import running, segment
+from tests.running import eventually, running, segment
 
 pytestmark = pytest.mark.anyio
 
@@ -140,3 +140,28 @@ async def test_a_segment_and_a_type_that_exclude_each_other_never_both_come_in(
             assert isinstance(failed, Conflict | Invalid)
         await other.publisher.save([segment("last", ("age", ">", 1))])
         assert other.live.served.catalog.refused == ()
+
+
+async def test_all_processes_know_within_a_moment_what_is_personal(
+    services: Services, database_url: str
+) -> None:
+    async with running(database_url) as other:
+
+        async def known(*names: str) -> None:
+            for each in (services, other):
+                await eventually(lambda live=each.live: live.served.personal.paths == {*names})
+
+        revision = services.live.served.revision
+        await declare(services, "email", None, personal=True)
+        await known("email")
+        assert services.live.served.revision == revision + 1
+        await declare(services, "email", None, personal=True, description="Where to write to.")
+        assert services.live.served.revision == revision + 1
+        with pytest.raises(MayNotReveal):
+            await services.publisher.declare_trait("email", {}, may_reveal=False)
+        with pytest.raises(MayNotReveal):
+            await services.publisher.withdraw_trait("email", may_reveal=False)
+        await declare(services, "address.city", None, personal=True)
+        await known("email", "address.city")
+        await services.publisher.withdraw_trait("email")
+        await known("address.city")

@@ -1,0 +1,78 @@
+"""What is told of one customer, and what of it is masked."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from service.api.schemas import Customer, HeldMembership, ModelAnswer, TraitValue, Transition
+from service.core.deciding import State
+from service.core.instants import to_datetime
+from service.core.merging import value_at
+from service.core.personal import Personal
+from service.live import Served
+from service.store.customers import TransitionRow
+
+
+def profile(served: Served, state: State, lists: list[str], personal: Personal) -> Customer:
+    """A customer as they are stored, `personal` masked. Raises Undecidable where a model that is
+    served can't answer."""
+    traits, masked = personal.masked(state.traits)
+    outputs = served.score(state.traits)
+    versions = {model.name: model.version for model in served.models}
+    return Customer(
+        customer_id=state.customer_id,
+        type=state.type,
+        first_seen=to_datetime(state.first_seen),
+        last_seen=to_datetime(state.last_seen),
+        traits=traits,
+        sources=_sources(state, traits, personal),
+        masked=masked,
+        segments=memberships(state),
+        lists=lists,
+        models={
+            name: ModelAnswer(
+                version=versions[name],
+                label=output.label,
+                confidence=output.confidence,
+                score=output.score,
+                unusual=output.unusual,
+            )
+            for name, output in outputs.items()
+        },
+        valid_until=None if state.due_at is None else to_datetime(state.due_at),
+        sequence=state.sequence,
+        catalog_revision=state.catalog_revision,
+        decided_at=None if state.decided_at is None else to_datetime(state.decided_at),
+    )
+
+
+def _sources(state: State, traits: Mapping[str, Any], personal: Personal) -> dict[str, TraitValue]:
+    """Where each value comes from. What is masked whole is told whole, as of its latest change."""
+    sources: dict[str, TraitValue] = {}
+    for path, written in sorted(state.times.items(), key=lambda entry: entry[1].at):
+        told = personal.covering(path) or path
+        value = value_at(traits, told)
+        if value is not None:
+            sources[told] = TraitValue(
+                value=value, source=written.source, updated_at=to_datetime(written.at)
+            )
+    return dict(sorted(sources.items()))
+
+
+def memberships(state: State) -> list[HeldMembership]:
+    """The segments that a customer is in."""
+    return [
+        HeldMembership(key=key, since=to_datetime(member.since), version=member.version)
+        for key, member in sorted(state.memberships.items())
+    ]
+
+
+def transition(row: TransitionRow, personal: Personal) -> Transition:
+    """A transition, its reason told without what is personal."""
+    return Transition(
+        sequence=row.sequence,
+        segment=row.segment,
+        type="entered" if row.entered else "exited",
+        version=row.version,
+        at=row.at,
+        reason=dict(personal.reason(row.reason)),
+    )

@@ -1,0 +1,83 @@
+"""Traits declared personal: what of a profile is masked for callers who may not read them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+MASK = "***"
+
+
+@dataclass(frozen=True, slots=True)
+class Personal:
+    """The paths of personal traits. A path stands for all that is below it."""
+
+    paths: frozenset[str] = frozenset()
+    # As a tree: None where a personal path ends.
+    _tree: dict[str, Any] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        tree: dict[str, Any] = {}
+        for path in sorted(self.paths):  # the shorter of two comes first, and covers the longer
+            node, (*above, last) = tree, path.split(".")
+            for step in above:
+                node = node.setdefault(step, {})
+                if node is None:
+                    break
+            else:
+                node[last] = None
+        object.__setattr__(self, "_tree", tree)
+
+    def __bool__(self) -> bool:
+        return bool(self.paths)
+
+    def covering(self, path: str) -> str | None:
+        """The personal path that is this one or above it; None where the path is not personal."""
+        node: Any = self._tree
+        steps = path.split(".")
+        for length, step in enumerate(steps, 1):
+            if step not in node:
+                return None
+            node = node[step]
+            if node is None:
+                return ".".join(steps[:length])
+        return None
+
+    def masked(self, traits: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """The traits with `MASK` in place of what is personal, and the paths of those places.
+
+        Where something else than an object stands above a personal path, all of it is masked:
+        it may hold the same in another form.
+        """
+        paths: list[str] = []
+        return _masked(traits, self._tree, "", paths), sorted(paths)
+
+    def reason(self, reason: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A transition's reason, in which traits below a personal one are told by its name alone:
+        members of an object may be named after what they hold."""
+        if not self.paths or "traits" not in reason:
+            return reason
+        names = sorted({self.covering(path) or path for path in reason["traits"]})
+        return {**reason, "traits": names}
+
+
+def _masked(
+    traits: Mapping[str, Any], tree: Mapping[str, Any], prefix: str, paths: list[str]
+) -> dict[str, Any]:
+    result = dict(traits)
+    for name, below in _shared(traits, tree):
+        value = traits[name]
+        if value is None:
+            continue
+        if below is not None and isinstance(value, dict):
+            result[name] = _masked(value, below, f"{prefix}{name}.", paths)
+        else:
+            result[name] = MASK
+            paths.append(prefix + name)
+    return result
+
+
+def _shared(traits: Mapping[str, Any], tree: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    return ((name, below) for name, below in tree.items() if name in traits)
+
+
+NOBODYS = Personal()

@@ -1,0 +1,89 @@
+"""What is masked of a profile, and what is told of the rest."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.core.personal import MASK, NOBODYS, Personal
+
+HOME = {"city": "Brno", "geo": {"lat": 1.5, "lon": 2}}
+
+
+@pytest.mark.parametrize(
+    ("personal", "traits", "masked", "paths"),
+    [
+        ({"email"}, {"email": "a@b.c", "age": 3}, {"email": MASK, "age": 3}, ["email"]),
+        ({"email"}, {"age": 3}, {"age": 3}, []),
+        ({"home"}, {"home": HOME}, {"home": MASK}, ["home"]),
+        ({"home"}, {"home": {}}, {"home": MASK}, ["home"]),
+        ({"home", "home.city"}, {"home": HOME}, {"home": MASK}, ["home"]),
+        (
+            {"home.city", "home.geo.lat"},
+            {"home": HOME},
+            {"home": {"city": MASK, "geo": {"lat": MASK, "lon": 2}}},
+            ["home.city", "home.geo.lat"],
+        ),
+        # Where the object should be, something else may hold the same.
+        ({"home.city"}, {"home": "Brno"}, {"home": MASK}, ["home"]),
+        ({"home.city"}, {"home": [HOME]}, {"home": MASK}, ["home"]),
+        ({"a"}, {"a": None, "b": {"a": 1}}, {"a": None, "b": {"a": 1}}, []),
+        ({"a"}, {"a": 0, "ab": 1}, {"a": MASK, "ab": 1}, ["a"]),
+        ({"a"}, {"a": False}, {"a": MASK}, ["a"]),
+    ],
+)
+def test_what_is_masked(
+    personal: set[str], traits: dict[str, Any], masked: dict[str, Any], paths: list[str]
+) -> None:
+    assert Personal(frozenset(personal)).masked(traits) == (masked, paths)
+
+
+NAMES = st.sampled_from(["a", "b", "c"])
+PATHS = st.frozensets(st.lists(NAMES, min_size=1, max_size=3).map(".".join), max_size=4)
+VALUES = st.recursive(
+    st.integers(),
+    lambda inner: st.dictionaries(NAMES, inner, max_size=3) | st.lists(inner, max_size=2),
+    max_leaves=8,
+)
+
+
+def leaves(value: Any, path: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        return {path: value}
+    found: dict[str, Any] = {}
+    for name, inner in value.items():
+        found |= leaves(inner, f"{path}.{name}" if path else name)
+    return found
+
+
+@given(PATHS, st.dictionaries(NAMES, VALUES, max_size=3))
+def test_nothing_at_or_below_a_personal_path_is_left(
+    paths: frozenset[str], traits: dict[str, Any]
+) -> None:
+    personal = Personal(paths)
+    before = leaves(traits, "")
+    masked, told = personal.masked(traits)
+    after = leaves(masked, "")
+    hidden = set(told)
+    for path, value in before.items():
+        steps = path.split(".")
+        above = {".".join(steps[:length]) for length in range(1, len(steps) + 1)}
+        below = any(each.startswith(f"{path}.") for each in paths)
+        if above & paths:
+            assert personal.covering(path) in above & paths
+            assert above & hidden
+            assert path not in after or after[path] == MASK
+        elif below:
+            assert after[path] == MASK
+        else:
+            assert personal.covering(path) is None
+            assert after[path] == value
+
+
+def test_a_reason_names_what_is_personal_and_nothing_below_it() -> None:
+    personal = Personal(frozenset({"children"}))
+    reason = {"kind": "trait", "traits": ["age", "children.Bob", "children.Eve"]}
+    assert personal.reason(reason) == {"kind": "trait", "traits": ["age", "children"]}
+    assert NOBODYS.reason(reason) == reason
+    assert personal.reason({"kind": "time"}) == {"kind": "time"}
