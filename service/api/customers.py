@@ -1,28 +1,28 @@
 """`/customers`: what is stored of one customer."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.api import paging
+from service.api.callers import WithAuthor, WithCaller
+from service.api.erasures import erased
+from service.api.exports import Export
 from service.api.paths import CustomerId
-from service.api.problems import invalid, not_found
-from service.api.schemas import (
-    Customer,
-    HeldMembership,
-    ModelAnswer,
-    TraitValue,
-    Transition,
-    Transitions,
-)
+from service.api.person_export import NothingKept, everything
+from service.api.problems import invalid, not_found, unavailable
+from service.api.profiles import memberships, profile, transition
+from service.api.schemas import Customer, Erased, HeldMembership, PersonExport, Transitions
 from service.api.services import Services, WithServices
+from service.core.access import Caller, Scope
 from service.core.deciding import State
-from service.core.instants import to_datetime
-from service.core.merging import value_at
 from service.core.parsing import Problem
+from service.core.personal import NOBODYS, Personal
+from service.flows.erasing import NobodyErased
 from service.store import customers as stored
 from service.store import segments, states
+from service.store.database import Crowded
 
 # A slash in an id may be written as one, so a route with a tail comes before that which takes all.
 router = APIRouter(prefix="/customers", tags=["customers"])
@@ -46,49 +46,9 @@ async def _state(connection: AsyncConnection, customer_id: str) -> State:
     return state
 
 
-def _memberships(state: State) -> list[HeldMembership]:
-    return [
-        HeldMembership(key=key, since=to_datetime(member.since), version=member.version)
-        for key, member in sorted(state.memberships.items())
-    ]
-
-
-def _shaped(services: Services, state: State, lists: list[str]) -> Customer:
-    sources = {
-        path: TraitValue(
-            value=value_at(state.traits, path),
-            source=written.source,
-            updated_at=to_datetime(written.at),
-        )
-        for path, written in sorted(state.times.items())
-    }
-    served = services.live.served
-    outputs = served.score(state.traits)
-    versions = {model.name: model.version for model in served.models}
-    return Customer(
-        customer_id=state.customer_id,
-        type=state.type,
-        first_seen=to_datetime(state.first_seen),
-        last_seen=to_datetime(state.last_seen),
-        traits=state.traits,
-        sources={path: value for path, value in sources.items() if value.value is not None},
-        segments=_memberships(state),
-        lists=lists,
-        models={
-            name: ModelAnswer(
-                version=versions[name],
-                label=output.label,
-                confidence=output.confidence,
-                score=output.score,
-                unusual=output.unusual,
-            )
-            for name, output in outputs.items()
-        },
-        valid_until=None if state.due_at is None else to_datetime(state.due_at),
-        sequence=state.sequence,
-        catalog_revision=state.catalog_revision,
-        decided_at=None if state.decided_at is None else to_datetime(state.decided_at),
-    )
+def _hidden(services: Services, who: Caller) -> Personal:
+    """What this caller may not read."""
+    return NOBODYS if who.may(Scope.PERSONAL) else services.live.served.personal
 
 
 @router.get("")
@@ -104,13 +64,14 @@ async def get_customer_segments(
 ) -> list[HeldMembership]:
     """The segments that a customer is in."""
     async with services.database.engine.connect() as connection:
-        return _memberships(await _state(connection, customer_id))
+        return memberships(await _state(connection, customer_id))
 
 
 @router.get("/{customer_id:path}/transitions")
 async def get_customer_transitions(
     services: WithServices,
     customer_id: CustomerId,
+    who: WithCaller,
     limit: paging.Limit = 100,
     cursor: paging.Cursor = None,
 ) -> Transitions:
@@ -120,35 +81,55 @@ async def get_customer_transitions(
         if "\0" in customer_id or not await stored.exists(connection, customer_id):
             raise _unknown(customer_id)
         rows = await stored.transitions_of(connection, customer_id, before, limit + 1)
-    items = [
-        Transition(
-            sequence=row.sequence,
-            segment=row.segment,
-            type="entered" if row.entered else "exited",
-            version=row.version,
-            at=row.at,
-            reason=row.reason,
-        )
-        for row in rows[:limit]
-    ]
+    personal = _hidden(services, who)
+    items = [transition(row, personal) for row in rows[:limit]]
     more = items[-1].sequence if len(rows) > limit else None
     return Transitions(items=items, next_cursor=paging.cursor(more))
 
 
+@router.get("/{customer_id:path}/export", response_model=PersonExport)
+async def export_customer(
+    services: WithServices, customer_id: CustomerId, author: WithAuthor
+) -> Any:
+    """Everything kept of a person, for their request: one JSON document, written while it is
+    read. The audit tells of it, and names nobody."""
+    if "\0" in customer_id:
+        raise _unknown(customer_id)
+    pieces = everything(services, customer_id, author)
+    try:
+        first = await anext(pieces)
+    except NothingKept as error:
+        raise _unknown(customer_id) from error
+    except Crowded as error:
+        raise unavailable(str(error)) from error
+    headers = {
+        "content-disposition": 'attachment; filename="customer.json"',
+        "cache-control": "no-store",
+    }
+    return Export(first, pieces, media_type="application/json", headers=headers)
+
+
 @router.get("/{customer_id:path}")
-async def get_customer(services: WithServices, customer_id: CustomerId) -> Customer:
-    """A customer's traits with their sources, memberships, and what models say."""
+async def get_customer(
+    services: WithServices, customer_id: CustomerId, who: WithCaller
+) -> Customer:
+    """A customer's traits with their sources, memberships, and what models say. Personal traits
+    are masked without the scope `personal`."""
     async with services.database.engine.connect() as connection:
         state = await _state(connection, customer_id)
         lists = await segments.lists_of(connection, customer_id)
-    return _shaped(services, state, lists)
+    return profile(services.live.served, state, lists, _hidden(services, who))
 
 
-@router.delete("/{customer_id:path}", status_code=204)
-async def erase_customer(services: WithServices, customer_id: CustomerId) -> None:
-    """Erase a customer everywhere."""
+@router.delete("/{customer_id:path}")
+async def erase_customer(
+    services: WithServices, customer_id: CustomerId, author: WithAuthor
+) -> Erased:
+    """Erase a customer everywhere. The answer is the proof, which holds nothing personal; it is
+    given again to whoever asks again."""
     if "\0" in customer_id:
         raise _unknown(customer_id)
-    async with services.database.engine.begin() as connection:
-        if not await stored.erase(connection, customer_id):
-            raise _unknown(customer_id)
+    try:
+        return Erased(erasure=await erased(services, customer_id, author))
+    except NobodyErased as error:
+        raise _unknown(customer_id) from error

@@ -1,14 +1,18 @@
 """Named queries on one stored customer, beside the hot statements of `states`."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, text
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.store.tables import customers, list_members, memberships, trait_history, transitions
+
+# Rows that are read at once where there may be many.
+AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,27 @@ class TransitionRow:
     reason: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class HistoryRow:
+    """A value that a trait took at an instant; None: it was removed."""
+
+    path: str
+    value: Any
+    at: datetime
+    message_id: str | None
+    source: str
+
+
+_TRANSITION = (
+    transitions.c.sequence,
+    transitions.c.segment_key,
+    transitions.c.entered,
+    transitions.c.version,
+    transitions.c.at,
+    transitions.c.reason,
+)
+
+
 async def exists(connection: AsyncConnection, customer_id: str) -> bool:
     """Whether there is such a customer."""
     query = select(customers.c.customer_id).where(customers.c.customer_id == customer_id)
@@ -34,14 +59,7 @@ async def transitions_of(
 ) -> list[TransitionRow]:
     """A customer's transitions, the newest first, those with a sequence below `before`."""
     query = (
-        select(
-            transitions.c.sequence,
-            transitions.c.segment_key,
-            transitions.c.entered,
-            transitions.c.version,
-            transitions.c.at,
-            transitions.c.reason,
-        )
+        select(*_TRANSITION)
         .where(transitions.c.customer_id == customer_id)
         .order_by(transitions.c.sequence.desc())
         .limit(limit)
@@ -51,16 +69,28 @@ async def transitions_of(
     return [TransitionRow(*row) for row in await connection.execute(query)]
 
 
-async def erase(connection: AsyncConnection, customer_id: str) -> bool:
-    """Remove everything about a customer; whether there was anything.
+async def hold(connection: AsyncConnection, customer_id: str, at: datetime) -> bool:
+    """Lock a customer's row as the writer does; whether there was one.
 
-    The customer's row goes first: whoever is deciding them at this moment holds it, so nothing is
-    written for them after the rest is gone.
+    A row is put where there is none, so that whoever is inserting this customer at the moment, in
+    any process, has ended before, or waits until our transaction has.
     """
-    found = await connection.execute(
-        delete(customers).where(customers.c.customer_id == customer_id)
-    )
-    removed: int = found.rowcount
+    row = {"customer_id": customer_id, "first_seen": at, "last_seen": at}
+    held = select(customers.c.customer_id).where(customers.c.customer_id == customer_id)
+    while True:
+        put = await connection.execute(upsert(customers).values(row).on_conflict_do_nothing())
+        # The row that was in the way may go while we wait for it.
+        if (await connection.execute(held.with_for_update())).one_or_none() is not None:
+            return put.rowcount == 0
+
+
+async def erase(connection: AsyncConnection, customer_id: str) -> bool:
+    """Remove everything about a customer whose row is held; whether there was more than the row.
+    Lists that others are adding to are waited for."""
+    # What is being added to lists at this moment can't be seen, nor deleted, before it is there.
+    await connection.execute(text("lock table list_members in share row exclusive mode"))
+    await connection.execute(delete(customers).where(customers.c.customer_id == customer_id))
+    removed = 0
     for table in (memberships, transitions, trait_history, list_members):
         gone = await connection.execute(delete(table).where(table.c.customer_id == customer_id))
         removed += gone.rowcount
@@ -72,6 +102,41 @@ async def erase_many(connection: AsyncConnection, customer_ids: Sequence[str]) -
     ids = func.any(list(customer_ids))
     for table in (customers, memberships, transitions, trait_history, list_members):
         await connection.execute(delete(table).where(table.c.customer_id == ids))
+
+
+async def history(connection: AsyncConnection, customer_id: str) -> AsyncIterator[list[HistoryRow]]:
+    """All values that a customer's traits ever took, the oldest first, some at a time."""
+    columns = (getattr(trait_history.c, field.name) for field in fields(HistoryRow))
+    query = (
+        select(*columns)
+        .where(trait_history.c.customer_id == customer_id)
+        .order_by(trait_history.c.at)
+    )
+    async for rows in (await connection.stream(query)).partitions(AT_ONCE):
+        yield [HistoryRow(*row) for row in rows]
+
+
+async def all_transitions(
+    connection: AsyncConnection, customer_id: str
+) -> AsyncIterator[list[TransitionRow]]:
+    """All transitions of a customer, the oldest first, some at a time."""
+    query = (
+        select(*_TRANSITION)
+        .where(transitions.c.customer_id == customer_id)
+        .order_by(transitions.c.sequence)
+    )
+    async for rows in (await connection.stream(query)).partitions(AT_ONCE):
+        yield [TransitionRow(*row) for row in rows]
+
+
+async def all_lists(connection: AsyncConnection, customer_id: str) -> list[str]:
+    """Keys of all lists that an id is on, those archived too."""
+    query = (
+        select(list_members.c.segment_key)
+        .where(list_members.c.customer_id == customer_id)
+        .order_by(list_members.c.segment_key)
+    )
+    return list((await connection.execute(query)).scalars())
 
 
 async def without(connection: AsyncConnection, path: Sequence[str]) -> tuple[int, int]:

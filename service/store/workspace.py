@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -23,3 +23,15 @@ async def note(connection: AsyncConnection, name: str, value: Any) -> None:
             index_elements=[workspace.c.name], set_={"value": value, "updated_at": func.now()}
         )
     )
+
+
+async def forget(connection: AsyncConnection, customer_id: str) -> bool:
+    """Take a customer out of what is noted of the demo; whether they were in it."""
+    statement = text("""
+        update workspace set value = value || jsonb_build_object(
+          'customers', (value -> 'customers') - cast(:id as text),
+          'sample', case when value ->> 'sample' = cast(:id as text)
+            then (value -> 'customers') - cast(:id as text) -> 0 else value -> 'sample' end)
+        where name = 'demo' and value -> 'customers' ? cast(:id as text)""")
+    found = await connection.execute(statement, {"id": customer_id})
+    return found.rowcount > 0

@@ -20,6 +20,7 @@ from service.core.deciding import Decision, Input, State
 from service.store import states
 from service.store.batches import Batch, Limits, NotStored, Outcome, Serving, Work
 from service.store.database import CANT_READ, UNAVAILABLE, Database
+from service.store.erasures import Erased, Erasures
 
 log = structlog.get_logger()
 
@@ -87,6 +88,7 @@ class Writer:
         serving: Callable[[], Serving],
         catch_up: Callable[[int], Any],
         clock: Callable[[], int],
+        erasures: Erasures,
         limits: Limits | None = None,
         queue: int = 4_096,
         batch: int = 128,
@@ -99,6 +101,7 @@ class Writer:
         self._serving = serving
         self._catch_up = catch_up
         self._clock = clock
+        self._erasures = erasures
         self._limits = limits or Limits()
         self._queue_limit = queue
         self._batch_limit = batch
@@ -336,21 +339,46 @@ class Writer:
             except asyncpg.LockNotAvailableError as error:
                 raise _BeingInserted(missing) from error
             self._check(served, head, new)
+        late = await self._late(connection, batch, found, new)
         if served.has_lists:
             for customer_id, keys in (await states.read_lists(connection, ids)).items():
                 state = found.get(customer_id) or new.get(customer_id)
                 if state is not None:
                     state.lists = keys
         decider = Batch(served, self._clock(), self._limits)
+        timely = [work for work in batch if work.customer_id not in late] if late else batch
         if served.blocking:
-            outcome = await asyncio.to_thread(decider.decide, batch, found, new)
+            outcome = await asyncio.to_thread(decider.decide, timely, found, new)
         else:
-            outcome = decider.decide(batch, found, new)
+            outcome = decider.decide(timely, found, new)
+        if late:
+            outcome.failed += [(work, Erased()) for work in batch if work.customer_id in late]
+            decider.came_to_nothing += late & new.keys()
         if decider.to_write:
             await states.write(connection, served.revision, decider.to_write, decider.before)
         if decider.came_to_nothing:
             await states.forget(connection, decider.came_to_nothing)
         return outcome
+
+    async def _late(
+        self,
+        connection: Any,
+        batch: Sequence[Work],
+        found: Mapping[str, State],
+        new: Mapping[str, State],
+    ) -> frozenset[str]:
+        """Customers who were erased after their work was received. Whoever erases holds the row,
+        so who has one was not erased since it began: only new rows and older work are looked up."""
+        dated = {
+            work.customer_id: work.given.at
+            for work in batch
+            if work.given is not None
+            and (
+                work.customer_id in new
+                or ((state := found.get(work.customer_id)) and work.given.at < state.first_seen)
+            )
+        }
+        return await self._erasures.late(connection, dated) if dated else frozenset()
 
     @staticmethod
     def _check(served: Serving, head: int | None, found: Mapping[str, State]) -> None:

@@ -1,0 +1,60 @@
+"""Everything kept of a person as one JSON document, written while it is read."""
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from dataclasses import asdict
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from service.api.profiles import profile, transition
+from service.api.schemas import TraitChange
+from service.api.services import Services
+from service.core.access import Author
+from service.core.instants import format_instant
+from service.core.personal import NOBODYS
+from service.store import customers, states
+
+Row = TypeVar("Row")
+
+
+class NothingKept(LookupError):
+    """Nothing is stored of this person."""
+
+
+async def everything(services: Services, customer_id: str, author: Author) -> AsyncGenerator[bytes]:
+    """The document in pieces, as of one moment; the audit has its entry before the first of them.
+    Raises NothingKept, Crowded, Undecidable, each before the first."""
+    async with AsyncExitStack() as stack:
+        connection = await stack.enter_async_context(services.database.long())
+        await connection.execution_options(isolation_level="REPEATABLE READ")
+        lists = await customers.all_lists(connection, customer_id)
+        raw = (await connection.get_raw_connection()).driver_connection
+        state = (await states.read(raw, [customer_id])).get(customer_id)
+        if state is None and not lists:
+            raise NothingKept
+        now = services.clock()
+        told = "null"
+        if state is not None:
+            told = profile(services.live.served, state, lists, NOBODYS).model_dump_json()
+        await services.eraser.note_export(customer_id, author, now)
+        head = {"customer_id": customer_id, "exported_at": format_instant(now), "lists": lists}
+        yield f'{json.dumps(head)[:-1]}, "profile": {told}, "trait_history": ['.encode()
+        changes = customers.history(connection, customer_id)
+        async for piece in _items(changes, lambda row: TraitChange(**asdict(row))):
+            yield piece
+        yield b'], "transitions": ['
+        moves = customers.all_transitions(connection, customer_id)
+        async for piece in _items(moves, lambda row: transition(row, NOBODYS)):
+            yield piece
+        yield b"]}"
+
+
+async def _items(
+    batches: AsyncIterator[list[Row]], shaped: Callable[[Row], BaseModel]
+) -> AsyncIterator[bytes]:
+    separator = b""
+    async for rows in batches:
+        yield separator + b",".join(shaped(row).model_dump_json().encode() for row in rows)
+        separator = b","
