@@ -5,7 +5,7 @@ Every problem is told at the rule that causes it.
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from itertools import count, pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from service.core.conditions import Condition, Field, Source, located_rules
 from service.core.matching import Level
@@ -42,6 +42,21 @@ def _chain_english(path: Sequence[str]) -> str:
 def users_of(key: str, segments: Iterable["Segment"]) -> list[str]:
     """Keys of the segments whose conditions refer to `key`, sorted."""
     return sorted(segment.key for segment in segments if key in segment.references)
+
+
+def mentions(document: Any, key: str, pointer: str = "/condition") -> list[str]:
+    """Pointers of the rules that refer to `key` in a condition as it is written, which need not
+    be one that can be read today."""
+    if not isinstance(document, dict):
+        return []
+    rules = document.get("rules")
+    if isinstance(rules, list):
+        return [
+            place
+            for index, rule in enumerate(rules)
+            for place in mentions(rule, key, f"{pointer}/rules/{index}")
+        ]
+    return [pointer] if document.get("field") == f"segment:{key}" else []
 
 
 def schemes_of(segments: Iterable["Segment"]) -> dict[str, tuple[str, ...]]:

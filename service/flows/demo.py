@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from service.core.access import SYSTEM
 from service.core.deciding import Input
 from service.core.instants import to_datetime
 from service.flows.jobs import Jobs
 from service.flows.publishing import Publisher, Wanted
-from service.store import customers, models, segments, traits, workspace
+from service.store import audit, customers, models, segments, traits, workspace
 from service.store.database import Database
 from service.store.writer import Writer
 
@@ -121,4 +122,6 @@ class Demo:
                 await traits.withdraw(connection, name)
             await models.remove(connection, state["model"])
             await workspace.note(connection, FACT, {"state": "removed"})
+            gone = {"segments": {"before": sorted(versions.keys() - kept)}}
+            await audit.record(connection, SYSTEM, self._now(), "demo.removed", SOURCE, gone)
         return Removed(len(state["customers"]), tuple(sorted(kept)))

@@ -3,91 +3,75 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.core.catalog import (
-    Definition,
-    Segment,
-    refused_under,
-    segment_of,
-    shared_priority,
-)
-from service.core.conditions import Condition, Rule, Source, located_rules, models_of
-from service.core.english import summarise
-from service.core.instants import to_datetime
-from service.core.parsing import Invalid, Problem, parse_condition
-from service.core.references import Tangled, dangling, order, own_scheme, tangling, users_of
+from service.core.access import SYSTEM, Author
+from service.core.catalog import refused_under
+from service.core.conditions import located_rules
+from service.core.instants import from_datetime
+from service.core.parsing import Problem, parse_condition
+from service.core.sameness import same
 from service.core.traits import TraitType, type_english
+from service.flows.checking import (
+    Checked,
+    Wanted,
+    check,
+    decides_anew,
+    expects_absence,
+    kind_of,
+    not_in_use,
+)
 from service.flows.following import Follower
+from service.flows.publications import (
+    Conflict,
+    MayNotPublish,
+    Notify,
+    Publication,
+    Publications,
+    Stale,
+    Unknown,
+)
 from service.live import Live
-from service.store import catalogs, customers, jobs, models, segments, traits
-from service.store.catalogs import definition_of
+from service.store import customers, models, segments, traits
+from service.store.audit import difference_of
 from service.store.database import Database
 from service.store.segments import SegmentRow
 
-# What of a definition decides who is in; the rest only describes.
-DECIDING = ("condition", "scheme", "priority")
+__all__ = [
+    "Conflict",
+    "MayNotPublish",
+    "MayNotReveal",
+    "Notify",
+    "Publisher",
+    "Saved",
+    "Stale",
+    "Unknown",
+    "Wanted",
+]
+
 NAMED = 8  # keys in a sentence at most
-LIST_SUMMARY = "Customers on an uploaded list."
+# Traits of one condition that are looked for among all customers, each of which takes a while.
+TRAITS_COUNTED = 20
 
 
-class Conflict(RuntimeError):
-    """The change contradicts what is there: in use (`problems` says by whom), taken, of another
-    kind, archived."""
-
-    def __init__(self, code: str, detail: str, problems: Sequence[Problem] = ()) -> None:
-        super().__init__(detail)
-        self.code = code
-        self.problems = list(problems)
-
-
-class Stale(RuntimeError):
-    """The segment is no longer the version that the change was made from."""
-
-
-class Unknown(LookupError):
-    """There is no such segment, or no such declaration."""
+class MayNotReveal(PermissionError):
+    """The trait would no longer be personal, and the author may not read personal traits."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A segment as somebody wants it: its key, its status, its definition, and perhaps the
-    version that this was made from."""
+class Saved(SegmentRow):
+    """A segment just saved, and what its author should know."""
 
-    key: str
-    status: str
-    definition: Mapping[str, Any]
-    based_on: int | None = None
+    warnings: tuple[Problem, ...] = ()
 
-
-@dataclass(frozen=True, slots=True)
-class _Compiled:
-    """A definition's condition, None for a list, and what it says in English."""
-
-    condition: Condition | None
-    summary: str
-
-
-class _Publication:
-    """One transaction that may end in a new revision."""
-
-    def __init__(self, connection: AsyncConnection, head: int, now: datetime) -> None:
-        self.connection = connection
-        self.head = head
-        self.now = now
-        self.cause: str | None = None
-        self.keys: list[str] = []
-        self.redecide = False
-
-    def publish(self, cause: str, key: str, *, redecide: bool) -> None:
-        """Ask for a new revision at the end, and perhaps for everyone to be decided again."""
-        self.cause = cause if self.cause in (None, cause) else "definition"
-        self.keys.append(key)
-        self.redecide = self.redecide or redecide
+    @classmethod
+    def of(cls, row: SegmentRow, warnings: tuple[Problem, ...]) -> "Saved":
+        """A stored row with its warnings."""
+        columns = {column.name: getattr(row, column.name) for column in fields(SegmentRow)}
+        return cls(**columns, warnings=warnings)
 
 
 class Publisher:
@@ -103,153 +87,60 @@ class Publisher:
     ) -> None:
         self._database = database
         self._live = live
-        self._follower = follower
-        self._clock = clock
-        self._wake_jobs = wake_jobs
-        # One at a time here too: whoever waits for the head holds a connection, and the one who
-        # has it needs another to catch up.
-        self._turn = asyncio.Lock()
+        self.publications = Publications(database, follower, clock, wake_jobs)
 
-    @asynccontextmanager
-    async def _publishing(self) -> AsyncIterator[_Publication]:
-        """A transaction that holds the head; on leaving, the new revision is live here too."""
-        async with self._turn, self._database.engine.begin() as connection:
-            head = await catalogs.lock_head(connection)
-            await self._follower.catch_up(head)
-            change = _Publication(connection, head, to_datetime(self._clock()))
-            yield change
-            if change.cause is not None:
-                await catalogs.publish(connection, head + 1, change.now, change.cause, change.keys)
-                if change.redecide:
-                    detail = {"revision": head + 1, "cause": change.cause, "segments": change.keys}
-                    await jobs.enqueue(connection, "redecide", detail)
-        if change.cause is not None:
-            await self._follower.catch_up(change.head + 1)
-            self._wake_jobs()
-
-    async def save(self, wanted: Sequence[Wanted], *, create: bool = False) -> list[SegmentRow]:
-        """Save segments, all or none. `create`: a key that is taken is a conflict.
+    async def save(
+        self,
+        wanted: Sequence[Wanted],
+        *,
+        author: Author = SYSTEM,
+        create: bool = False,
+        may_publish: bool = True,
+    ) -> list[Saved]:
+        """Save segments, all or none. `create`: a key that is taken is a conflict; `may_publish`:
+        whether the author may decide who is in active segments.
 
         Raises Invalid (pointers into the one segment, or below `/INDEX` for several), Conflict,
-        Stale.
+        Stale, MayNotPublish.
         """
-        async with self._publishing() as change:
+        async with self.publications.change(author) as change:
             known = [await segments.get(change.connection, each.key) for each in wanted]
             for each, before in zip(wanted, known, strict=True):
-                if each.based_on not in (None, before and before.version):
+                if each.based_on not in (None, 0 if before is None else before.version):
                     raise Stale(each.key)
-            rows = []
             # Beside the event loop: a large definition takes a while. The thread shares with
             # others the catalog, which nobody changes, and the schema's remembered fields, which
             # are the same whoever reads them first.
-            compiled = await asyncio.to_thread(self._check, wanted)
-            for each, definition, before in zip(wanted, compiled, known, strict=True):
+            now = from_datetime(change.now)
+            checked = await asyncio.to_thread(check, self._live.served.catalog, wanted, known, now)
+            saved = []
+            for each, definition, before in zip(wanted, checked, known, strict=True):
                 if create and before is not None and before.status != "archived":
                     raise Conflict("exists", f"there is a segment {each.key} already")
-                rows.append(await self._store(change, each, definition, before))
-            return rows
+                row = await _store(change, each, definition, before, may_publish)
+                saved.append(Saved.of(row, definition.warnings))
+            return saved
 
-    async def _store(
-        self,
-        change: _Publication,
-        wanted: Wanted,
-        compiled: _Compiled,
-        before: SegmentRow | None,
-    ) -> SegmentRow:
-        kind = kind_of(compiled.condition)
-        if before is not None and (before.kind == "list") != (kind == "list"):
-            raise Conflict(
-                "kind", f"{wanted.key} is a {before.kind}; make another segment with another key"
-            )
-        definition = dict(wanted.definition)
-        row = SegmentRow(
-            key=wanted.key,
-            version=1 if before is None else before.version + 1,
-            status=wanted.status,
-            kind=kind,
-            definition=definition,
-            summary=compiled.summary,
-            created_at=change.now if before is None else before.created_at,
-            updated_at=change.now,
-            metrics=None if before is None else before.metrics,
-        )
-        if before is not None and (before.status, before.definition) == (row.status, definition):
-            return before
-        await segments.save(change.connection, row)
-        was_active = before is not None and before.status == "active"
-        if was_active or row.status == "active":
-            decides = (
-                before is None
-                or before.status != row.status
-                or any(before.definition.get(name) != definition.get(name) for name in DECIDING)
-            )
-            change.publish("definition", row.key, redecide=decides)
-        return row
-
-    def _check(self, wanted: Sequence[Wanted]) -> list[_Compiled]:
-        """Parse, and see whether all that would be active can stand together."""
-        catalog = self._live.served.catalog
-        prefixes = [f"/{index}" for index in range(len(wanted))] if len(wanted) > 1 else [""]
-        problems: list[Problem] = []
-        conditions: list[Condition | None] = []
-        proposed = dict(catalog.segments)
-        for each, prefix in zip(wanted, prefixes, strict=True):
-            proposed.pop(each.key, None)
-            document = each.definition.get("condition")
-            condition = None
-            if document is not None:
-                try:
-                    condition = parse_condition(document, catalog.schema, f"{prefix}/condition")
-                except Invalid as fault:
-                    problems += fault.problems
-            conditions.append(condition)
-            if each.status == "active":
-                definition = definition_of(each.key, 0, dict(each.definition))
-                proposed[each.key] = segment_of(definition, condition)
-        if problems:
-            raise Invalid(problems)
-        for each, prefix in zip(wanted, prefixes, strict=True):
-            if each.status == "active":
-                problems += stands(proposed, proposed[each.key], prefix)
-            else:
-                self._not_in_use(each.key, proposed)
-        if problems:
-            raise Invalid(problems)
-        try:
-            order(proposed)
-        except Tangled as tangle:
-            problems = [
-                problem
-                for each, prefix in zip(wanted, prefixes, strict=True)
-                if each.key in proposed
-                for problem in tangling(proposed[each.key], proposed, tangle, prefix)
-            ]
-            raise Invalid(problems) from tangle
-        return [
-            _Compiled(each, LIST_SUMMARY if each is None else summarise(each))
-            for each in conditions
-        ]
-
-    @staticmethod
-    def _not_in_use(key: str, proposed: Mapping[str, Segment]) -> None:
-        users = users_of(key, proposed.values())
-        if users:
-            problems = [Problem("", "used_by", user) for user in users]
-            raise Conflict("in_use", f"{key} is used by {', '.join(users)}", problems)
-
-    async def warnings(self, condition: Any) -> list[Problem]:
-        """What to know of a stored condition: the negative rules that people expect to hold for
-        customers without a value, and how many those are."""
+    async def warnings(self, saved: Saved) -> list[Problem]:
+        """What to know of a segment just saved: what was proved of it, and the negative rules
+        that people expect to hold for customers without a value, and how many those are."""
+        found = list(saved.warnings)
+        condition = saved.definition.get("condition")
         if condition is None:
-            return []
+            return found
         schema = self._live.served.catalog.schema
         parsed = await asyncio.to_thread(parse_condition, condition, schema)
-        found = []
+        counted: dict[tuple[str, ...], tuple[int, int]] = {}
         async with self._database.engine.connect() as connection:
             for pointer, rule in located_rules(parsed, "/condition"):
-                if not expects_absence(rule):
+                path = rule.field.path
+                if not expects_absence(rule) or (
+                    path not in counted and len(counted) == TRAITS_COUNTED
+                ):
                     continue
-                missing, total = await customers.without(connection, rule.field.path)
+                if path not in counted:
+                    counted[path] = await customers.without(connection, path)
+                missing, total = counted[path]
                 if missing:
                     detail = (
                         f"{missing:,} of {total:,} customers have no {rule.field.name}, and this "
@@ -258,59 +149,73 @@ class Publisher:
                     found.append(Problem(pointer, "no_value", detail))
         return found
 
-    async def archive(self, key: str) -> None:
-        """Archive a segment; its members leave. Raises Unknown, Conflict while it is used."""
-        async with self._publishing() as change:
+    async def archive(
+        self,
+        key: str,
+        *,
+        author: Author = SYSTEM,
+        based_on: int | None = None,
+        may_publish: bool = True,
+    ) -> None:
+        """Archive a segment; its members leave. Raises Unknown, Conflict while it is used, Stale,
+        MayNotPublish."""
+        async with self.publications.change(author) as change:
             row = await segments.get(change.connection, key, for_update=True)
             if row is None:
                 raise Unknown(key)
+            if based_on not in (None, row.version):
+                raise Stale(key)
             if row.status == "archived":
                 return
+            if row.status == "active" and not may_publish:
+                raise MayNotPublish(key)
             others = {k: s for k, s in self._live.served.catalog.segments.items() if k != key}
-            self._not_in_use(key, others)
-            await segments.set_status(
-                change.connection, key, "archived", row.version + 1, change.now
-            )
+            not_in_use(key, others)
+            gone = replace(row, status="archived", version=row.version + 1, updated_at=change.now)
+            await segments.save(change.connection, gone, author)
+            await change.audit("segment.archived", f"segments/{key}", _difference(row, gone))
             if row.status == "active":
                 change.publish("definition", key, redecide=True)
 
-    async def change_list(self, key: str, add: Sequence[str], remove: Sequence[str]) -> int:
-        """Add and remove ids of a list; how many that changed. Raises Unknown, Conflict."""
-        async with self._publishing() as change:
-            row = await segments.get(change.connection, key, for_update=True)
-            if row is None:
-                raise Unknown(key)
-            if row.kind != "list":
-                raise Conflict("kind", f"{key} is no list: its members follow from its condition")
-            if row.status == "archived":
-                raise Conflict("archived", f"{key} is archived; PUT revives it")
-            changed = await segments.change_list(change.connection, key, add, remove)
-            if changed and row.status == "active":
-                change.publish("list", key, redecide=True)
-            return changed
-
-    async def declare_trait(self, name: str, definition: Mapping[str, Any]) -> None:
+    async def declare_trait(
+        self,
+        name: str,
+        definition: Mapping[str, Any],
+        *,
+        author: Author = SYSTEM,
+        may_reveal: bool = True,
+    ) -> None:
         """Declare a trait, or replace its declaration; values that come in are coerced to its type
-        from now on. Raises Conflict where active segments could not be served with that type."""
-        async with self._publishing() as change:
+        from now on. `may_reveal`: whether the author may read personal traits, and so say that
+        one no longer is. Raises Conflict where active segments could not be served with that type,
+        MayNotReveal."""
+        async with self.publications.change(author) as change:
             before = await traits.get(change.connection, name)
             if before == definition:
                 return
+            _mark(change, name, before or {}, definition, may_reveal)
             await self._retype(change, name, before or {}, definition)
             await traits.declare(change.connection, name, dict(definition), change.now)
+            difference = difference_of(before, definition)
+            await change.audit("trait.declared", f"traits/{name}", difference)
 
-    async def withdraw_trait(self, name: str) -> None:
-        """Withdraw a declaration; values stay as they are. Raises Unknown, Conflict."""
-        async with self._publishing() as change:
+    async def withdraw_trait(
+        self, name: str, *, author: Author = SYSTEM, may_reveal: bool = True
+    ) -> None:
+        """Withdraw a declaration; values stay as they are. Raises Unknown, Conflict,
+        MayNotReveal."""
+        async with self.publications.change(author) as change:
             before = await traits.get(change.connection, name)
             if before is None:
                 raise Unknown(name)
+            _mark(change, name, before, {}, may_reveal)
             await self._retype(change, name, before, {})
             await traits.withdraw(change.connection, name)
+            await change.audit("trait.withdrawn", f"traits/{name}", difference_of(before, None))
 
     async def _retype(
         self,
-        change: _Publication,
+        change: Publication,
         name: str,
         before: Mapping[str, Any],
         after: Mapping[str, Any],
@@ -333,20 +238,102 @@ class Publisher:
         change.publish("definition", name, redecide=True)
 
     async def activate_model(
-        self, name: str, version: str, digest: str, manifest: dict[str, Any]
+        self,
+        name: str,
+        version: str,
+        digest: str,
+        manifest: dict[str, Any],
+        *,
+        author: Author = SYSTEM,
     ) -> None:
         """Register a bundle by its digest, and serve it in place of the version before."""
-        async with self.publication("model", name) as connection:
-            at = to_datetime(self._clock())
-            await models.register(connection, name, version, digest, manifest, at)
+        async with self.publications.change(author) as change:
+            await models.register(change.connection, name, version, digest, manifest, change.now)
+            difference = {"digest": {"after": digest}}
+            await change.audit("model.activated", f"models/{name}/{version}", difference)
+            change.publish("model", name, redecide=True)
 
     @asynccontextmanager
     async def publication(self, cause: str, key: str) -> AsyncIterator[AsyncConnection]:
-        """A transaction for another kind of change (a model, the demo) that ends in a new revision
-        and has everyone decided again."""
-        async with self._publishing() as change:
+        """A transaction for another kind of change (the demo) that ends in a new revision and has
+        everyone decided again."""
+        async with self.publications.change() as change:
             yield change.connection
             change.publish(cause, key, redecide=True)
+
+
+async def _store(
+    change: Publication,
+    wanted: Wanted,
+    checked: Checked,
+    before: SegmentRow | None,
+    may_publish: bool,
+) -> SegmentRow:
+    kind = kind_of(checked.condition)
+    if before is not None and (before.kind == "list") != (kind == "list"):
+        raise Conflict(
+            "kind", f"{wanted.key} is a {before.kind}; make another segment with another key"
+        )
+    definition = dict(wanted.definition)
+    row = SegmentRow(
+        key=wanted.key,
+        version=1 if before is None else before.version + 1,
+        status=wanted.status,
+        kind=kind,
+        definition=definition,
+        summary=checked.summary,
+        created_at=change.now if before is None else before.created_at,
+        updated_at=change.now,
+        metrics=None if before is None else before.metrics,
+    )
+    if before is not None and before.status == row.status and same(before.definition, definition):
+        return before
+    decides = decides_anew(wanted, before)
+    concerns_active = row.status == "active" or (before is not None and before.status == "active")
+    if concerns_active and not may_publish and (decides or _expires_otherwise(row, before)):
+        raise MayNotPublish(row.key)
+    await segments.save(change.connection, row, change.author)
+    action = wanted.action or _action(row, before)
+    await change.audit(action, f"segments/{row.key}", _difference(before, row))
+    if concerns_active:
+        change.publish("definition", row.key, redecide=decides, notify=wanted.notify)
+    return row
+
+
+def _expires_otherwise(row: SegmentRow, before: SegmentRow | None) -> bool:
+    was = None if before is None else before.definition.get("expires_at")
+    return bool(row.definition.get("expires_at") != was)
+
+
+def _action(row: SegmentRow, before: SegmentRow | None) -> str:
+    """What the audit calls a change, by its outcome."""
+    if before is None:
+        return "segment.created"
+    if before.status == "archived":
+        return "segment.revived"
+    if before.status != row.status:
+        return "segment.activated" if row.status == "active" else "segment.deactivated"
+    return "segment.updated"
+
+
+def _difference(before: SegmentRow | None, after: SegmentRow) -> dict[str, dict[str, Any]]:
+    was = None if before is None else {**before.definition, "status": before.status}
+    return difference_of(was, {**after.definition, "status": after.status})
+
+
+def _mark(
+    change: Publication,
+    name: str,
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    may_reveal: bool,
+) -> None:
+    """Have every process know whether a trait is personal. Raises MayNotReveal."""
+    was, will = before.get("personal", False), after.get("personal", False)
+    if was and not will and not may_reveal:
+        raise MayNotReveal(name)
+    if was != will:
+        change.publish("definition", name, redecide=False)
 
 
 def _some(keys: list[str]) -> str:
@@ -354,41 +341,3 @@ def _some(keys: list[str]) -> str:
     if len(keys) > NAMED:
         keys = [*keys[: NAMED - 1], f"{len(keys) - NAMED + 1:,} more"]
     return keys[0] if len(keys) == 1 else f"{', '.join(keys[:-1])} and {keys[-1]}"
-
-
-def expects_absence(rule: Rule) -> bool:
-    """Whether a rule reads as if it held for customers without a value, and does not."""
-    is_trait = rule.field.source is Source.TRAIT
-    return rule.operator.negative and is_trait and rule.missing is None
-
-
-def kind_of(condition: Condition | None) -> str:
-    """list without a condition, model where a condition reads one, else rule."""
-    if condition is None:
-        return "list"
-    return "model" if models_of(condition) else "rule"
-
-
-def stands(segments_: Mapping[str, Segment], segment: Segment, prefix: str) -> list[Problem]:
-    """What keeps an active segment from standing among others: references, its scheme."""
-    pointer = f"{prefix}/condition"
-    problems = dangling(segment, segments_, pointer=pointer)
-    problems += own_scheme(segment, segments_, pointer)
-    definition = segment.definition
-    if definition.scheme is not None:
-        holder = next(
-            (
-                key
-                for key, other in segments_.items()
-                if key != segment.key and _same_place(other.definition, definition)
-            ),
-            None,
-        )
-        if holder is not None or definition.priority is None:
-            fault = shared_priority(definition, holder or "")
-            problems.append(Problem(prefix + fault.pointer, fault.code, fault.detail))
-    return problems
-
-
-def _same_place(one: Definition, other: Definition) -> bool:
-    return one.scheme == other.scheme and one.priority == other.priority

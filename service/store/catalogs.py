@@ -19,7 +19,10 @@ REVISIONS_REMEMBERED = 1_000
 
 # As text: decoding ten thousand definitions is most of a start's time.
 _SEGMENTS = text("select key, version, definition::text from segments where status = 'active'")
-_TRAITS = text("select name, definition ->> 'type' as type from traits")
+_TRAITS = text(
+    "select name, definition ->> 'type' as type, "
+    "  definition -> 'personal' is not distinct from 'true' as personal from traits"
+)
 
 _decode = msgspec.json.decode
 
@@ -44,6 +47,8 @@ class CatalogRows:
     types: dict[str, str]
     models: Sequence[ModelRow]
     publications: dict[int, Publication]
+    # Paths of the traits declared personal.
+    personal: frozenset[str]
 
 
 async def head_revision(connection: AsyncConnection) -> int:
@@ -65,7 +70,7 @@ async def read_catalog(connection: AsyncConnection) -> CatalogRows:
             definitions.append(definition_of(key, version, document))
         else:
             refused.append(Refusal(key, (problem,)))
-    types = {name: kind for name, kind in await connection.execute(_TRAITS) if kind}
+    declared = (await connection.execute(_TRAITS)).all()
     active = await connection.execute(
         select(models.c.name, models.c.version, models.c.digest)
         .where(models.c.status == "active")
@@ -80,12 +85,13 @@ async def read_catalog(connection: AsyncConnection) -> CatalogRows:
         revision=revision,
         definitions=definitions,
         refused=refused,
-        types=types,
+        types={row.name: row.type for row in declared if row.type},
         models=[ModelRow(*row) for row in active],
         publications={
             row.revision: Publication(from_datetime(row.published_at), row.cause)
             for row in published
         },
+        personal=frozenset(row.name for row in declared if row.personal),
     )
 
 
@@ -132,12 +138,18 @@ async def lock_head(connection: AsyncConnection) -> int:
 
 
 async def publish(
-    connection: AsyncConnection, revision: int, at: datetime, cause: str, keys: Sequence[str]
+    connection: AsyncConnection,
+    revision: int,
+    at: datetime,
+    cause: str,
+    keys: Sequence[str],
+    notify: str = "none",
 ) -> None:
-    """Make `revision` the catalog's, with its cause; the head must be locked."""
+    """Make `revision` the catalog's, with its cause; the head must be locked. `notify`: whom to
+    tell of the transitions it causes, `none`, `new` or `all`."""
     await connection.execute(update(catalog_head).values(revision=revision))
     await connection.execute(
         insert(catalog_revisions).values(
-            revision=revision, published_at=at, cause=cause, keys=list(keys)
+            revision=revision, published_at=at, cause=cause, keys=list(keys), notify=notify
         )
     )

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, func, insert, select, text, update
+from sqlalchemy import ColumnElement, and_, delete, func, insert, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.core.access import Author
+from service.core.instants import parse_instant, to_datetime
 from service.store.tables import (
     list_members,
     memberships,
@@ -53,7 +55,8 @@ async def get(
     """One segment by its key."""
     query = select(*_COLUMNS).select_from(_WITH_METRICS).where(segments.c.key == key)
     if for_update:
-        query = query.with_for_update(of=segments)
+        # Its key stays what it is: whoever writes ids of a list holds on to that.
+        query = query.with_for_update(of=segments, key_share=True)
     row = (await connection.execute(query)).one_or_none()
     return None if row is None else _shaped(SegmentRow(*row))
 
@@ -114,8 +117,8 @@ def _literal(pattern: str) -> str:
     return pattern.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
-async def save(connection: AsyncConnection, row: SegmentRow) -> None:
-    """Insert or replace a segment, and keep this version of it."""
+async def save(connection: AsyncConnection, row: SegmentRow, author: Author) -> None:
+    """Insert or replace a segment, and keep this version of it with its author."""
     values = {
         "version": row.version,
         "status": row.status,
@@ -123,6 +126,7 @@ async def save(connection: AsyncConnection, row: SegmentRow) -> None:
         "definition": row.definition,
         "summary": row.summary,
         "updated_at": row.updated_at,
+        "expires_at": expiry(row.definition),
     }
     statement = upsert(segments).values(key=row.key, created_at=row.created_at, **values)
     await connection.execute(
@@ -134,31 +138,121 @@ async def save(connection: AsyncConnection, row: SegmentRow) -> None:
             version=row.version,
             status=row.status,
             definition=row.definition,
+            summary=row.summary,
             created_at=row.updated_at,
+            author=author.name,
+            reason=author.reason,
         )
     )
 
 
-async def set_status(
-    connection: AsyncConnection, key: str, status: str, version: int, at: datetime
-) -> None:
-    """Change only a segment's status, as a new version."""
-    row = await get(connection, key)
-    assert row is not None  # noqa: S101 - the caller holds the row
-    await connection.execute(
-        update(segments)
-        .where(segments.c.key == key)
-        .values(status=status, version=version, updated_at=at)
+def expiry(definition: Mapping[str, Any]) -> datetime | None:
+    """When a segment of this definition is to be archived."""
+    text_ = definition.get("expires_at")
+    instant = parse_instant(text_, UTC) if isinstance(text_, str) else None
+    return None if instant is None else to_datetime(instant)
+
+
+async def expired(connection: AsyncConnection, now: datetime) -> list[str]:
+    """Keys of the segments that should be archived by now and are not."""
+    query = (
+        select(segments.c.key)
+        .where(segments.c.expires_at <= now, segments.c.status != "archived")
+        .order_by(segments.c.key)
     )
-    await connection.execute(
-        insert(segment_versions).values(
-            key=key,
-            version=version,
-            status=status,
-            definition=row.definition,
-            created_at=at,
-        )
+    return list((await connection.execute(query)).scalars())
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRow:
+    """One version of a segment; `author` is None where nobody asked, `summary` empty where nobody
+    kept it."""
+
+    version: int
+    status: str
+    definition: dict[str, Any]
+    summary: str
+    created_at: datetime
+    author: str | None
+    reason: str | None
+
+
+_VERSION = (
+    segment_versions.c.version,
+    segment_versions.c.status,
+    segment_versions.c.definition,
+    segment_versions.c.summary,
+    segment_versions.c.created_at,
+    segment_versions.c.author,
+    segment_versions.c.reason,
+)
+
+
+async def versions(
+    connection: AsyncConnection, key: str, *, before: int | None, limit: int
+) -> list[VersionRow]:
+    """A segment's versions, the newest first, those older than `before`."""
+    query = (
+        select(*_VERSION)
+        .where(segment_versions.c.key == key)
+        .order_by(segment_versions.c.version.desc())
+        .limit(limit)
     )
+    if before is not None:
+        query = query.where(segment_versions.c.version < before)
+    return [VersionRow(*row) for row in await connection.execute(query)]
+
+
+async def version(connection: AsyncConnection, key: str, number: int) -> VersionRow | None:
+    """One version of a segment."""
+    query = select(*_VERSION).where(
+        segment_versions.c.key == key, segment_versions.c.version == number
+    )
+    row = (await connection.execute(query)).one_or_none()
+    return None if row is None else VersionRow(*row)
+
+
+_USERS = text("""
+  select key, status, definition from segments
+  where status <> 'archived' and key > :after and key <> :key
+    and jsonb_path_exists(
+      definition -> 'condition', 'strict $.**.field ? (@ == $field)',
+      jsonb_build_object('field', cast(:field as text)), true)
+  order by key limit :limit""")
+
+
+async def users(
+    connection: AsyncConnection, key: str, *, after: str | None, limit: int
+) -> list[tuple[str, str, dict[str, Any]]]:
+    """Segments whose conditions refer to one, drafts too, by key: key, status, definition."""
+    rows = await connection.execute(
+        _USERS, {"key": key, "field": f"segment:{key}", "after": after or "", "limit": limit}
+    )
+    return [(row.key, row.status, row.definition) for row in rows]
+
+
+async def of_scheme(connection: AsyncConnection, scheme: str) -> list[tuple[str, int | None, str]]:
+    """The segments of a scheme that are not archived, as key, priority and status, the one that
+    wins first."""
+    definition = segments.c.definition
+    query = select(segments.c.key, definition["priority"], segments.c.status).where(
+        definition["scheme"].astext == scheme, segments.c.status != "archived"
+    )
+    rows = [(row[0], row[1], row[2]) for row in await connection.execute(query)]
+    return sorted(rows, key=lambda row: (row[1] is None, row[1], row[0]))
+
+
+async def copy_members(connection: AsyncConnection, source: str, target: str) -> int:
+    """Put a segment's members on a list; how many those are."""
+    copied = await connection.execute(
+        text(
+            "insert into list_members (segment_key, customer_id) "
+            "select :target, customer_id from memberships where segment_key = :source "
+            "order by customer_id"
+        ),
+        {"source": source, "target": target},
+    )
+    return int(copied.rowcount)
 
 
 async def changed_since(connection: AsyncConnection, versions: Mapping[str, int]) -> set[str]:
@@ -185,9 +279,9 @@ async def delete_all(connection: AsyncConnection, keys: Sequence[str]) -> None:
 
 async def change_list(
     connection: AsyncConnection, key: str, add: Sequence[str], remove: Sequence[str]
-) -> int:
-    """Add and remove ids of a list; how many rows that changed."""
-    changed = 0
+) -> tuple[int, int]:
+    """Add and remove ids of a list; how many rows are new, and how many are gone."""
+    added = removed = 0
     if remove:
         gone = await connection.execute(
             delete(list_members).where(
@@ -195,7 +289,7 @@ async def change_list(
                 list_members.c.customer_id == func.any(list(remove)),
             )
         )
-        changed += gone.rowcount
+        removed = gone.rowcount
     if add:
         new = await connection.execute(
             text(
@@ -205,8 +299,8 @@ async def change_list(
             ),
             {"key": key, "ids": sorted(set(add))},
         )
-        changed += new.rowcount
-    return changed
+        added = new.rowcount
+    return added, removed
 
 
 async def lists_of(connection: AsyncConnection, customer_id: str) -> list[str]:

@@ -50,6 +50,10 @@ catalog_revisions = Table(
     # What made it: definition, list or model. It becomes the reason of the transitions it causes.
     Column("cause", Text, nullable=False),
     Column("keys", JSONB, nullable=False, server_default=text("'[]'")),
+    # Whom to tell of the transitions that this revision causes: none, those who are new in the
+    # segments of `keys`, or all who are in them. Messages of later transitions do not ask it.
+    Column("notify", Text, nullable=False, server_default=text("'none'")),
+    CheckConstraint("notify in ('none', 'new', 'all')", name="notify"),
 )
 
 segments = Table(
@@ -64,8 +68,15 @@ segments = Table(
     Column("summary", Text, nullable=False, server_default=text("''")),
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
+    # The definition's, where the service looks for what has expired.
+    Column("expires_at", Instant),
     CheckConstraint("status in ('draft', 'active', 'archived')", name="status"),
     CheckConstraint("kind in ('rule', 'model', 'list')", name="kind"),
+    Index(
+        None,
+        "expires_at",
+        postgresql_where=text("expires_at is not null and status <> 'archived'"),
+    ),
 )
 
 segment_versions = Table(
@@ -75,7 +86,12 @@ segment_versions = Table(
     Column("version", Integer, primary_key=True),
     Column("status", Text, nullable=False),
     Column("definition", JSONB, nullable=False),
+    # What the condition was in English when it was saved; empty where nobody kept it.
+    Column("summary", Text, nullable=False, server_default=text("''")),
     Column("created_at", Instant, nullable=False),
+    # Who saved it and the reason they gave; null where nobody asked.
+    Column("author", Text),
+    Column("reason", Text),
 )
 
 list_members = Table(

@@ -1,5 +1,6 @@
 """The demo comes in as any caller's data would, and goes out without a trace."""
 
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,12 @@ async def test_loading_and_removing(database_url: str, outsider: Any, tmp_path: 
         assert await demo.remove() == Removed(700)
         assert await counts(outsider) == before
         assert await demo.state() == {"state": "removed"}
+        told = (
+            "select difference -> 'segments' -> 'before' from audit where action = 'demo.removed'"
+        )
+        assert json.loads(await outsider.fetchval(told)) == sorted(
+            document["key"] for document in SEGMENTS
+        )
         assert services.live.served.catalog.segments == {}
         assert services.live.served.models == ()
         assert await demo.remove() == Removed(0)

@@ -304,12 +304,12 @@ async def test_several_are_one_revision(services: Services, outsider: Any) -> No
 async def test_lists_change_by_their_members(services: Services, outsider: Any) -> None:
     [row] = await services.publisher.save([segment("beta")])
     assert row.kind == "list"
-    assert await services.publisher.change_list("beta", ["b", "a", "a"], []) == 2
-    assert await services.publisher.change_list("beta", ["b", "c"], ["a", "nobody"]) == 2
+    assert await services.lists.change("beta", ["b", "a", "a"], []) == 2
+    assert await services.lists.change("beta", ["b", "c"], ["a", "nobody"]) == 2
     members = await outsider.fetch("select customer_id from list_members order by 1")
     assert [row[0] for row in members] == ["b", "c"]
     before = services.live.served.revision
-    assert await services.publisher.change_list("beta", ["b"], ["a"]) == 0
+    assert await services.lists.change("beta", ["b"], ["a"]) == 0
     assert services.live.served.revision == before
     assert [cause for cause, _ in await causes(outsider)] == ["definition", "list", "list"]
 
@@ -317,10 +317,10 @@ async def test_lists_change_by_their_members(services: Services, outsider: Any) 
 async def test_only_lists_have_members_to_change(services: Services) -> None:
     await services.publisher.save([segment("adult", ADULT)])
     with pytest.raises(Conflict) as refused:
-        await services.publisher.change_list("adult", ["a"], [])
+        await services.lists.change("adult", ["a"], [])
     assert refused.value.code == "kind"
     with pytest.raises(Unknown):
-        await services.publisher.change_list("nobody", ["a"], [])
+        await services.lists.change("nobody", ["a"], [])
 
 
 async def test_a_list_and_a_condition_do_not_turn_into_each_other(services: Services) -> None:
@@ -394,7 +394,7 @@ async def test_a_definition_is_compiled_beside_the_event_loop(
     assert values.threads
     assert threading.get_ident() not in values.threads
     values.threads.clear()
-    await services.publisher.warnings(row.definition["condition"])
+    await services.publisher.warnings(row)
     assert values.threads
     assert threading.get_ident() not in values.threads
 

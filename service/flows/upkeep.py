@@ -1,0 +1,74 @@
+"""What the service does by itself as time goes by: archive what has expired, forget old answers."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+
+import structlog
+
+from service.core.access import SYSTEM
+from service.core.instants import to_datetime
+from service.core.references import users_of
+from service.flows.publications import Conflict, Unknown
+from service.flows.publishing import Publisher
+from service.live import Live
+from service.store import idempotency, segments
+from service.store.database import CANT_READ, Database
+
+log = structlog.get_logger()
+
+EVERY = 1.0  # s
+# Answers of requests with an Idempotency-Key.
+ANSWERS_KEPT = timedelta(days=1)
+EXPIRED = replace(SYSTEM, reason="its expires_at has passed")
+
+
+class Upkeep:
+    """Looks once a second; every process may, as what one has done is not there for the next."""
+
+    def __init__(
+        self, database: Database, live: Live, publisher: Publisher, clock: Callable[[], int]
+    ) -> None:
+        self._database = database
+        self._live = live
+        self._publisher = publisher
+        self._clock = clock
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._task = asyncio.create_task(self._run(), name="upkeep")
+
+    async def stop(self) -> None:
+        """Stop looking."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self.look()
+            except CANT_READ as error:
+                log.warning("upkeep_waits", error=type(error).__name__)
+            except Exception:
+                # One segment that can't be archived must not end all upkeep for good.
+                log.exception("upkeep_failed")
+            await asyncio.sleep(EVERY)
+
+    async def look(self) -> None:
+        """Do all that is due now."""
+        now = to_datetime(self._clock())
+        async with self._database.engine.begin() as connection:
+            due = await segments.expired(connection, now)
+            await idempotency.purge(connection, now - ANSWERS_KEPT)
+        for key in due:
+            # Asked before the catalog's head is locked: what others use stays due for long.
+            if users_of(key, self._live.served.catalog.segments.values()):
+                continue
+            # Somebody has begun to use it, or taken it away, this moment.
+            with suppress(Conflict, Unknown):
+                await self._publisher.archive(key, author=EXPIRED)
