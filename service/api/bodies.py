@@ -7,8 +7,9 @@ import msgspec
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
-from service.api.assign import ClientGone, read_body
+from service.api.assign import ClientGone, Receive, Scope, Send, read_body
 from service.api.decoding import check_tree, decode, without_mark
+from service.api.idempotency import REPEATABLE, repeatable
 from service.api.problems import HttpProblem
 from service.settings import Settings
 
@@ -18,7 +19,14 @@ _CLIENT_GONE = 499
 
 class BodyRoute(APIRoute):
     """A route whose body is refused before it is looked at when it is too large, no JSON, or
-    holds what PostgreSQL can't."""
+    holds what PostgreSQL can't. Marked `REPEATABLE`, its requests may carry an Idempotency-Key."""
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request, once only where it says so."""
+        if scope["method"] == "POST" and REPEATABLE in self.dependencies:
+            await repeatable(super().handle, scope, receive, send)
+        else:
+            await super().handle(scope, receive, send)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
