@@ -1,69 +1,40 @@
-"""`/segments`: the rules table over HTTP."""
+"""`/segments`: definitions over HTTP."""
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Body, Query, Response
 from pydantic import TypeAdapter, ValidationError
 
-from service.api import paging
+from service.api import paging, preconditions
 from service.api.bodies import BodyRoute
+from service.api.callers import WithAuthor, WithCaller
+from service.api.idempotency import REPEATABLE
 from service.api.paths import SegmentKey
-from service.api.problems import HttpProblem, conflicting, fault_of, invalid, not_found
-from service.api.schemas import (
-    Key,
+from service.api.preconditions import CREATED, TAGGED, IfChanged, IfMatch, IfNoneMatch, etag
+from service.api.problems import HttpProblem, fault_of, invalid
+from service.api.schemas import Key, Kind, Status, Text
+from service.api.segment_schemas import (
     KeyedSegment,
-    Kind,
-    ListChange,
-    ListChanged,
-    Member,
-    Members,
     NewSegment,
     Segment,
     SegmentDocument,
     SegmentMetrics,
     Segments,
-    Status,
-    Text,
 )
+from service.api.segment_views import changing, shown, shown_saved, storable, stored_segment
 from service.api.services import WithServices
+from service.core.access import Scope
 from service.core.instants import to_datetime
 from service.core.parsing import Problem
 from service.core.traits import Dimension
-from service.flows.publishing import Conflict, Stale, Unknown, Wanted
+from service.flows.publishing import Stale, Wanted
 from service.store import metrics as measured
 from service.store import segments as stored
-from service.store.segments import SegmentRow
 
 router = APIRouter(prefix="/segments", tags=["segments"], route_class=BodyRoute)
 
 _documents = TypeAdapter(SegmentDocument)
 _keys: TypeAdapter[str] = TypeAdapter(Key)
-
-
-def served(row: SegmentRow, warnings: Sequence[Problem] = ()) -> Segment:
-    """A stored segment in the wire's shape."""
-    definition = {name: value for name, value in row.definition.items() if value is not None}
-    facts = {
-        "key": row.key,
-        "status": row.status,
-        "kind": row.kind,
-        "summary": row.summary,
-        "version": row.version,
-        "created_at": row.created_at,
-        "updated_at": row.updated_at,
-        "metrics": row.metrics,
-        "warnings": [
-            {"pointer": each.pointer, "code": each.code, "detail": each.detail} for each in warnings
-        ],
-    }
-    try:
-        return Segment.model_validate({"name": row.key, **definition, **facts})
-    except ValidationError as error:
-        # A hand broke it: the catalog refuses it, and what is left of it is shown.
-        faulty = {fault["loc"][0] for fault in error.errors()}
-        sound = {name: value for name, value in definition.items() if name not in faulty}
-        return Segment.model_validate({"name": row.key, **sound, **facts})
 
 
 def wanted(key: str, document: SegmentDocument, based_on: int | None = None) -> Wanted:
@@ -100,46 +71,100 @@ async def list_segments(
             q=q,
         )
     more = len(rows) > limit
-    items = [served(row) for row in rows[:limit]]
+    items = [shown(services, row) for row in rows[:limit]]
     return Segments(items=items, next_cursor=paging.cursor(items[-1].key if more else None))
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, dependencies=[REPEATABLE], responses={201: CREATED})
 async def create_segment(
-    services: WithServices, document: NewSegment, response: Response
+    services: WithServices,
+    caller: WithCaller,
+    author: WithAuthor,
+    document: NewSegment,
+    response: Response,
 ) -> Segment:
     """Create a segment; a key that is taken is a conflict."""
-    row = await _save(services, document.key, document, create=True)
-    response.headers["location"] = f"/segments/{row.key}"
-    return await _saved(services, row)
+    with changing(document.key):
+        [saved] = await services.publisher.save(
+            [wanted(document.key, document)],
+            author=author,
+            create=True,
+            may_publish=caller.may(Scope.PUBLISH),
+        )
+    response.headers["location"] = f"/segments/{saved.key}"
+    response.headers["etag"] = etag(saved)
+    return await shown_saved(services, saved)
 
 
-@router.get("/{key}")
-async def get_segment(services: WithServices, key: SegmentKey) -> Segment:
-    """One segment."""
-    return served(await _stored(services, key))
+@router.get(
+    "/{key}",
+    response_model=Segment,
+    responses={200: TAGGED, 304: {"description": "It is still the same.", **TAGGED}},
+)
+async def get_segment(
+    services: WithServices, key: SegmentKey, response: Response, if_changed: IfChanged = None
+) -> Segment | Response:
+    """One segment. Its ETag is of the definition: metrics and warnings change without it."""
+    row = await stored_segment(services, key)
+    tag = etag(row)
+    if if_changed is not None and preconditions.unchanged(tag, if_changed):
+        return Response(status_code=304, headers={"etag": tag})
+    response.headers["etag"] = tag
+    return shown(services, row)
 
 
-@router.put("/{key}", responses={201: {"model": Segment, "description": "Created."}})
+@router.put(
+    "/{key}",
+    responses={200: TAGGED, 201: {"model": Segment, "description": "Created.", **TAGGED}},
+)
 async def put_segment(
-    services: WithServices, key: SegmentKey, document: KeyedSegment, response: Response
+    services: WithServices,
+    caller: WithCaller,
+    author: WithAuthor,
+    key: SegmentKey,
+    document: KeyedSegment,
+    response: Response,
+    if_match: IfMatch = None,
+    if_none_match: IfNoneMatch = None,
 ) -> Segment:
     """Create, replace, or revive a segment."""
     if document.key not in (_key(key), None):
         raise invalid([Problem("/key", "bad_key", f"the path says {key}")])
-    async with services.database.engine.connect() as connection:
-        before = await stored.get(connection, key)
-    row = await _save(services, key, document)
-    if before is None:
-        response.status_code = 201
-    return await _saved(services, row)
+    conditional = if_match is not None or if_none_match is not None
+    while True:
+        async with services.database.engine.connect() as connection:
+            before = await stored.get(connection, key)
+        preconditions.check(before, if_match, if_none_match)
+        version = 0 if before is None else before.version
+        try:
+            with changing(key):
+                [saved] = await services.publisher.save(
+                    [wanted(key, document, version if conditional else None)],
+                    author=author,
+                    may_publish=caller.may(Scope.PUBLISH),
+                )
+            break
+        except Stale:
+            continue  # somebody changed it meanwhile: what was asked of it is asked again
+    response.status_code = 201 if before is None else 200
+    response.headers["etag"] = etag(saved)
+    return await shown_saved(services, saved)
 
 
-@router.patch("/{key}")
-async def patch_segment(services: WithServices, key: SegmentKey, patch: dict[str, Any]) -> Segment:
+@router.patch("/{key}", responses={200: TAGGED})
+async def patch_segment(
+    services: WithServices,
+    caller: WithCaller,
+    author: WithAuthor,
+    key: SegmentKey,
+    patch: Annotated[dict[str, Any], Body(examples=[{"tags": ["retention"], "owner": None}])],
+    response: Response,
+    if_match: IfMatch = None,
+) -> Segment:
     """Change members of a definition: an RFC 7396 merge patch."""
     while True:
-        row = await _stored(services, key)
+        row = await stored_segment(services, key)
+        preconditions.check(row, if_match)
         if row.status == "archived":
             raise HttpProblem(409, "archived", f"{key} is archived; PUT revives it")
         merged = _merged({**row.definition, "status": row.status}, patch)
@@ -148,11 +173,17 @@ async def patch_segment(services: WithServices, key: SegmentKey, patch: dict[str
         except ValidationError as error:
             raise invalid([fault_of(fault, fault["loc"]) for fault in error.errors()]) from error
         try:
-            return await _saved(
-                services, await _save(services, key, document, based_on=row.version)
-            )
+            with changing(key):
+                [saved] = await services.publisher.save(
+                    [wanted(key, document, row.version)],
+                    author=author,
+                    may_publish=caller.may(Scope.PUBLISH),
+                )
+            break
         except Stale:
             continue  # somebody changed it meanwhile: the patch applies to what is there now
+    response.headers["etag"] = etag(saved)
+    return await shown_saved(services, saved)
 
 
 def _merged(target: Any, patch: Any) -> Any:
@@ -168,51 +199,38 @@ def _merged(target: Any, patch: Any) -> Any:
 
 
 @router.delete("/{key}", status_code=204)
-async def archive_segment(services: WithServices, key: SegmentKey) -> None:
+async def archive_segment(
+    services: WithServices,
+    caller: WithCaller,
+    author: WithAuthor,
+    key: SegmentKey,
+    if_match: IfMatch = None,
+) -> None:
     """Archive a segment: its members leave, its history stays."""
-    try:
-        await services.publisher.archive(_storable(key))
-    except Unknown as error:
-        raise not_found(f"there is no segment {key}") from error
-    except Conflict as conflict:
-        raise conflicting(conflict) from conflict
+    while True:
+        row = await stored_segment(services, storable(key))
+        preconditions.check(row, if_match)
+        try:
+            with changing(key):
+                await services.publisher.archive(
+                    key,
+                    author=author,
+                    based_on=None if if_match is None else row.version,
+                    may_publish=caller.may(Scope.PUBLISH),
+                )
+            return
+        except Stale:
+            continue
 
 
 @router.get("/{key}/metrics")
 async def segment_metrics(services: WithServices, key: SegmentKey) -> SegmentMetrics:
     """A segment's metrics, measured now."""
-    await _stored(services, key)
+    await stored_segment(services, key)
     now = to_datetime(services.clock())
     async with services.database.engine.connect() as connection:
         figures = await measured.measure(connection, now, key)
     return SegmentMetrics.model_validate(figures[key])
-
-
-@router.get("/{key}/members")
-async def segment_members(
-    services: WithServices, key: SegmentKey, limit: paging.Limit = 100, cursor: paging.Cursor = None
-) -> Members:
-    """Who is in a segment, by id."""
-    await _stored(services, key)
-    async with services.database.engine.connect() as connection:
-        rows = await stored.members(connection, key, after=paging.after(cursor), limit=limit + 1)
-    items = [Member(customer_id=row[0], since=row[1], version=row[2]) for row in rows[:limit]]
-    more = items[-1].customer_id if len(rows) > limit else None
-    return Members(items=items, next_cursor=paging.cursor(more))
-
-
-@router.post("/{key}/members")
-async def change_members(
-    services: WithServices, key: SegmentKey, change: ListChange
-) -> ListChanged:
-    """Add ids to a list and remove others. Ids that are no customers yet count once they are."""
-    try:
-        changed = await services.publisher.change_list(_storable(key), change.add, change.remove)
-    except Unknown as error:
-        raise not_found(f"there is no segment {key}") from error
-    except Conflict as conflict:
-        raise conflicting(conflict) from conflict
-    return ListChanged(changed=changed)
 
 
 def _key(key: str) -> str:
@@ -221,39 +239,3 @@ def _key(key: str) -> str:
     except ValidationError as error:
         detail = error.errors()[0]["msg"]
         raise invalid([Problem("/path/key", "bad_key", detail)]) from error
-
-
-def _storable(key: str) -> str:
-    """A key that the database can be asked about. Raises HttpProblem 404."""
-    if "\0" in key:
-        raise not_found(f"there is no segment {key}")
-    return key
-
-
-async def _stored(services: WithServices, key: str) -> SegmentRow:
-    async with services.database.engine.connect() as connection:
-        row = await stored.get(connection, _storable(key))
-    if row is None:
-        raise not_found(f"there is no segment {key}")
-    return row
-
-
-async def _saved(services: WithServices, row: SegmentRow) -> Segment:
-    """A segment just saved, with what its author should know."""
-    return served(row, await services.publisher.warnings(row.definition.get("condition")))
-
-
-async def _save(
-    services: WithServices,
-    key: str,
-    document: SegmentDocument,
-    *,
-    create: bool = False,
-    based_on: int | None = None,
-) -> SegmentRow:
-    definition = wanted(key, document, based_on)
-    try:
-        rows = await services.publisher.save([definition], create=create)
-    except Conflict as conflict:
-        raise conflicting(conflict) from conflict
-    return rows[0]

@@ -34,3 +34,10 @@ def test_a_rule_that_says_what_absence_means_does_not_warn(filled: Service) -> N
     answer = filled.ask("put", "/segments/said", json={"condition": condition})
     assert answer.json()["warnings"] == []
     assert filled.save("positive", ("city", "=", "Brno"))["warnings"] == []
+
+
+def test_each_trait_is_counted_once_and_not_without_end(filled: Service) -> None:
+    twice = filled.save("twice", ("city", "!=", "Brno"), ("city", "!=", "Praha"))
+    assert [each["detail"][:6] for each in twice["warnings"]] == ["2 of 3", "2 of 3"]
+    many = filled.save("many", *((f"t{n}", "!=", 1) for n in range(30)))
+    assert len(many["warnings"]) == 20

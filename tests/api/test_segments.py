@@ -20,6 +20,7 @@ def test_a_created_segment_is_answered_whole_and_found_where_it_says(fresh: Serv
         "key": "adult", "name": "Adults", "description": "18 and more",
         "dimensions": ["demographic"], "condition": ADULT, "scheme": "age", "priority": 3,
         "status": "active", "owner": "crm", "tags": ["core"], "review_by": "2027-03-01",
+        "expires_at": "2027-06-01T00:00:00Z",
         "persona": {"summary": "Grown up", "needs": ["time"], "goals": []},
         "treatment": {"channels": ["email"]}, "limits": {"min_size": 100.0},
         "goals": {"conversion_rate": 0.05},
@@ -32,7 +33,8 @@ def test_a_created_segment_is_answered_whole_and_found_where_it_says(fresh: Serv
         **document, "kind": "rule", "summary": "Age is at least 18.", "version": 1,
         "warnings": [], "created_at": now, "updated_at": now, "metrics": None,
     }  # fmt: skip
-    assert fresh.get(answer.headers["location"]) | {"metrics": None} == segment
+    unmeasured = {"metrics": None, "warnings": []}  # nobody is in it, once it is measured
+    assert fresh.get(answer.headers["location"]) | unmeasured == segment
     taken = refused(fresh, "post", "/segments", {"key": "adult", "name": "Others"}, 409)
     assert taken == ("exists", [])
     assert fresh.get("/segments/adult")["name"] == "Adults"
