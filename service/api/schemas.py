@@ -1,9 +1,16 @@
 """What the ordinary routes take and give."""
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    WithJsonSchema,
+)
 
 from service.core.traits import Dimension, TraitType
 
@@ -36,133 +43,21 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Persona(Strict):
-    """Who is in the segment, for people."""
-
-    summary: Annotated[Text, Field(max_length=4_000)] = ""
-    needs: list[Text] = []
-    goals: list[Text] = []
-
-
-class SegmentDocument(Strict):
-    """A segment's definition. Without `condition` it is a list."""
-
-    name: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
-    description: Annotated[Text, Field(max_length=10_000)] = ""
-    dimensions: list[Dimension] = []
-    condition: dict[str, Any] | None = Field(
-        default=None, description="A RuleGroupType of react-querybuilder."
-    )
-    scheme: Key | None = Field(default=None, description="The exclusive scheme it belongs to.")
-    priority: Annotated[int, Field(ge=0, le=1_000_000)] | None = Field(
-        default=None, description="Its place in the scheme: the lowest number that is true wins."
-    )
-    status: Literal["draft", "active"] = "active"
-    owner: Annotated[Text, Field(max_length=200)] | None = None
-    tags: Annotated[list[Annotated[Text, Field(max_length=64)]], Field(max_length=50)] = []
-    review_by: date | None = None
-    persona: Persona | None = None
-    treatment: dict[str, Any] | None = None
-    limits: dict[str, float] | None = None
-    goals: dict[str, float] | None = None
-    expires_at: None = Field(default=None, description="Not available in this version.")
-    min_dwell: None = Field(default=None, description="Not available in this version.")
-
-    @model_validator(mode="after")
-    def _scheme_and_priority(self) -> "SegmentDocument":
-        if self.priority is not None and self.scheme is None:
-            raise ValueError("a priority is a place in a scheme: name the scheme")
-        return self
-
-
-class KeyedSegment(SegmentDocument):
-    """A segment's definition, which may repeat the key it is put at."""
-
-    key: Key | None = None
-
-
-class NewSegment(SegmentDocument):
-    """A segment's definition with its key."""
-
-    key: Key
-
-
 class Fault(BaseModel):
     """One thing that is wrong, and where."""
 
     pointer: str = Field(
-        description="RFC 6901: into the body; below `/query`, `/path` or `/header` elsewhere."
+        description="RFC 6901: into the body; below `/query`, `/path` or `/header` elsewhere; "
+        "`line 12` of an uploaded list."
     )
     code: str = Field(description="For programs; docs/errors.md lists them.")
     detail: str = Field(description="For people.")
-
-
-class Moves(BaseModel):
-    """How often customers entered or left, in the last day, 7 days and 30 days."""
-
-    day: int
-    week: int
-    month: int
-
-
-class SegmentMetrics(BaseModel):
-    """What a segment comes to. Money in the base currency; shares and rates of 1; null where no
-    member has the traits it takes."""
-
-    as_of: datetime
-    size: int = Field(description="Customers in the segment.")
-    share: float = Field(description="`size` / `customers`.")
-    customers: int = Field(description="All customers there are.")
-    revenue: float | None
-    orders: int | None
-    average_order_value: float | None = Field(description="`revenue` / `orders`.")
-    repeat_rate: float | None = Field(
-        description="Customers with two or more orders among those with one or more."
-    )
-    average_recency_days: float | None = Field(description="Mean days since the last order.")
-    entered: Moves
-    exited: Moves
-
-
-class Segment(BaseModel):
-    """A segment as it is served."""
-
-    key: str
-    name: str
-    description: str = ""
-    dimensions: list[str] = []
-    condition: dict[str, Any] | None = None
-    scheme: str | None = None
-    priority: int | None = None
-    status: Status
-    kind: Kind
-    summary: str = Field(description="The condition in plain English.")
-    version: int
-    owner: str | None = None
-    tags: list[str] = []
-    review_by: date | None = None
-    persona: dict[str, Any] | None = None
-    treatment: dict[str, Any] | None = None
-    limits: dict[str, float] | None = None
-    goals: dict[str, float] | None = None
-    warnings: list[dict[str, Any]] = []
-    created_at: datetime
-    updated_at: datetime
-    metrics: SegmentMetrics | None = Field(
-        default=None, description="The latest snapshot, with `as_of`; null before the first."
-    )
 
 
 class Page(BaseModel):
     """A page of a list; `next_cursor` leads to the next, null on the last."""
 
     next_cursor: str | None = None
-
-
-class Segments(Page):
-    """A page of segments."""
-
-    items: list[Segment]
 
 
 class Member(BaseModel):
@@ -192,6 +87,16 @@ class ListChanged(BaseModel):
     """How many entries of the list changed."""
 
     changed: int
+
+
+class UploadedList(BaseModel):
+    """What an upload came to."""
+
+    job: int = Field(description="The job that decides the customers who came or went.")
+    size: int = Field(description="Ids that are on the list now.")
+    added: int
+    removed: int
+    ignored: list[str] = Field(description="Columns or members that were ignored: the first 20.")
 
 
 class TraitValue(BaseModel):
@@ -229,6 +134,9 @@ class Customer(BaseModel):
     last_seen: datetime
     traits: dict[str, Any]
     sources: dict[str, TraitValue] = Field(description="Each trait by its dotted path.")
+    masked: list[str] = Field(
+        default=[], description='Paths whose value is "***", because they are personal.'
+    )
     segments: list[HeldMembership]
     lists: list[str]
     models: dict[str, ModelAnswer]
@@ -236,6 +144,35 @@ class Customer(BaseModel):
     sequence: int
     catalog_revision: int
     decided_at: datetime | None
+
+
+class Proof(BaseModel):
+    """That somebody was erased. It holds nothing personal."""
+
+    fingerprint: str = Field(
+        description="HMAC-SHA-256 of the id under this installation's secret key, hex."
+    )
+    erased_at: datetime = Field(description="Data dated up to here is dropped when it comes late.")
+    dropped: int = Field(description="How much came late and was dropped.")
+
+
+class Erased(BaseModel):
+    """The proof of an erasure."""
+
+    erasure: Proof
+
+
+class Verified(BaseModel):
+    """Whether somebody was erased, and the proof of the latest time."""
+
+    erased: bool
+    erasure: Proof | None
+
+
+class PersonNamed(Strict):
+    """Whom it is about."""
+
+    customer_id: Annotated[Text, Field(min_length=1, max_length=256)]
 
 
 REASON: dict[str, Any] = {
@@ -270,11 +207,36 @@ class Transitions(Page):
     items: list[Transition]
 
 
+class TraitChange(BaseModel):
+    """A value that a trait took; null: it was removed."""
+
+    path: str
+    value: Any
+    at: datetime
+    message_id: str | None
+    source: str
+
+
+class PersonExport(BaseModel):
+    """Everything kept of a person."""
+
+    customer_id: str
+    exported_at: datetime
+    lists: list[str] = Field(description="Lists with this id, those archived too.")
+    profile: Customer | None = Field(description="null for an id that is only on lists.")
+    trait_history: list[TraitChange] = Field(description="The oldest first.")
+    transitions: list[Transition] = Field(description="The oldest first.")
+
+
 class TraitDeclaration(Strict):
-    """A trait's declared type and dimension."""
+    """A trait's declared type and dimension, and whether it is personal."""
 
     type: TraitType | None = None
     dimension: Dimension | None = None
+    personal: StrictBool = Field(
+        default=False,
+        description="Masked, with all below it, for callers without the scope `personal`.",
+    )
     description: Annotated[Text, Field(max_length=2_000)] = ""
 
 
