@@ -1,0 +1,127 @@
+"""Changing lists: a few ids at a time, or a whole upload in place of what is there."""
+
+from collections.abc import AsyncIterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.core.access import SYSTEM, Author
+from service.flows.publications import Conflict, Publication, Publications, Unknown
+from service.store import jobs, segments
+from service.store import lists as stored
+from service.store.database import Database
+from service.store.erasures import Erasures
+from service.store.lists import Replaced
+from service.store.segments import SegmentRow
+
+# Ids that are sent to the database at once.
+AT_ONCE = 5_000
+# Ids whose fingerprints are made at once: 2 ms, in which nobody else is answered.
+RECOGNISED_AT_ONCE = 1_000
+
+
+class BeingReplaced(RuntimeError):
+    """An upload is just now taking the place of this list; it will be done in a moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """What an upload came to, and the job that decides the customers whom it concerns."""
+
+    replaced: Replaced
+    job: int
+
+
+class Lists:
+    """The lists of one workspace."""
+
+    def __init__(self, database: Database, publications: Publications, erasures: Erasures) -> None:
+        self._database = database
+        self._publications = publications
+        self._erasures = erasures
+
+    async def change(
+        self, key: str, add: Sequence[str], remove: Sequence[str], *, author: Author = SYSTEM
+    ) -> int:
+        """Add and remove ids of a list; how many that changed. Raises Unknown, Conflict,
+        BeingReplaced."""
+        async with self._publications.change(author) as change:
+            row = await _list(change.connection, key)
+            # Whoever replaces it needs the head, which we hold: waiting would be for ever.
+            if not await stored.lock(change.connection, key, wait=False):
+                raise BeingReplaced(key)
+            added, removed = await segments.change_list(change.connection, key, add, remove)
+            if added:
+                added -= await self._drop_erased(change.connection, key, add)
+            if added or removed:
+                await _tell(change, row, added, removed)
+            return added + removed
+
+    async def replace(
+        self, key: str, batches: AsyncIterable[Sequence[str]], *, author: Author = SYSTEM
+    ) -> Uploaded:
+        """Put ids in place of those on a list, once the last of them has come; the list is what it
+        was until then. Raises Unknown, Conflict, Crowded, and whatever `batches` does."""
+        async with self._database.long() as connection:
+            await _list(connection, key)
+            await stored.open_stage(connection)
+            waiting: list[str] = []
+            async for batch in batches:
+                waiting += batch
+                if len(waiting) >= AT_ONCE:
+                    await stored.stage(connection, waiting)
+                    waiting = []
+            await stored.stage(connection, waiting)
+            # Beside the publishers, who would wait for seconds: the head is ours for the end only.
+            await stored.lock(connection, key, wait=True)
+            replaced = await stored.replace(connection, key)
+            if replaced.added and await self._erasures.any(connection):
+                replaced = await self._without_erased(connection, key, replaced)
+            async with self._publications.change(author, connection) as change:
+                row = await _list(change.connection, key)
+                if replaced.added or replaced.removed:
+                    await _tell(change, row, replaced.added, replaced.removed)
+                if change.cause is None:
+                    # Nobody is concerned; whoever asked for the job finds one that is done.
+                    detail = {"cause": "list", "segments": [key]}
+                    change.job = await jobs.enqueue(change.connection, "redecide", detail)
+                    await jobs.finish(change.connection, change.job, 0)
+            assert change.job is not None  # noqa: S101 - publishing a list starts one
+            return Uploaded(replaced, change.job)
+
+    async def _without_erased(
+        self, connection: AsyncConnection, key: str, replaced: Replaced
+    ) -> Replaced:
+        dropped = 0
+        async for ids in stored.pages(connection, key, RECOGNISED_AT_ONCE):
+            dropped += await self._drop_erased(connection, key, ids)
+        return Replaced(replaced.size - dropped, replaced.added - dropped, replaced.removed)
+
+    async def _drop_erased(self, connection: AsyncConnection, key: str, ids: Sequence[str]) -> int:
+        """Take erased customers who have not come back off a list again; how many. Whoever erases
+        waits for those who add to lists, so this is asked with the ids on it."""
+        raw = (await connection.get_raw_connection()).driver_connection
+        gone = await self._erasures.gone(raw, ids)
+        if gone:
+            await segments.change_list(connection, key, (), sorted(gone))
+        return len(gone)
+
+
+async def _list(connection: AsyncConnection, key: str) -> SegmentRow:
+    row = await segments.get(connection, key)
+    if row is None:
+        raise Unknown(key)
+    if row.kind != "list":
+        raise Conflict("kind", f"{key} is no list: its members follow from its condition")
+    if row.status == "archived":
+        raise Conflict("archived", f"{key} is archived; PUT revives it")
+    return row
+
+
+async def _tell(change: Publication, row: SegmentRow, added: int, removed: int) -> None:
+    # How many, never who: the audit outlives the erasure of a customer.
+    told = {"members": {"added": added, "removed": removed}}
+    await change.audit("list.changed", f"segments/{row.key}", told)
+    if row.status == "active":
+        change.publish("list", row.key, redecide=True)
+        change.changed += added + removed

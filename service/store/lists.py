@@ -1,0 +1,107 @@
+"""Lists as uploads replace them: ids are staged beside the list, then only differences written."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+# What a list holds and what its segment holds, a page of ids at a time: their number is read
+# whatever they agree on, so that no page takes long.
+_PAGE = text("""
+  with page as (
+    select customer_id from (
+      (select customer_id from list_members where segment_key = :key and customer_id > :after
+        order by customer_id limit :limit)
+      union
+      (select customer_id from memberships where segment_key = :key and customer_id > :after
+        order by customer_id limit :limit)) as either
+    order by customer_id limit :limit)
+  select p.customer_id, coalesce(
+    (l.customer_id is null) <> (m.customer_id is null) and c.catalog_revision < :revision, false)
+  from page p
+  left join list_members l on l.segment_key = :key and l.customer_id = p.customer_id
+  left join memberships m on m.segment_key = :key and m.customer_id = p.customer_id
+  left join customers c on c.customer_id = p.customer_id
+  order by p.customer_id""")
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """What replacing a list came to: how many ids it has, how many came and how many went."""
+
+    size: int
+    added: int
+    removed: int
+
+
+async def open_stage(connection: AsyncConnection) -> None:
+    """A place for an upload's ids that nobody else sees and that goes with the connection."""
+    await connection.execute(text('create temp table staged (customer_id text collate "C")'))
+    await connection.commit()
+
+
+async def stage(connection: AsyncConnection, ids: Sequence[str]) -> None:
+    """Add ids to the stage."""
+    raw: Any = (await connection.get_raw_connection()).driver_connection
+    await raw.copy_records_to_table("staged", records=[(each,) for each in ids])
+
+
+async def lock(connection: AsyncConnection, key: str, *, wait: bool) -> bool:
+    """Keep a list to ourselves until the transaction ends; False, if we don't wait, where somebody
+    else has it."""
+    function = "pg_advisory_xact_lock" if wait else "pg_try_advisory_xact_lock"
+    query = text(f"select {function}(hashtextextended('list ' || :key, 0))")
+    return (await connection.execute(query, {"key": key})).scalar_one() is not False
+
+
+async def replace(connection: AsyncConnection, key: str) -> Replaced:
+    """Make the staged ids the list's, of which we hold the lock; only differences are written."""
+    await connection.execute(text("analyze staged"))
+    gone = await connection.execute(
+        text(
+            "delete from list_members m where segment_key = :key "
+            "and not exists (select from staged s where s.customer_id = m.customer_id)"
+        ),
+        {"key": key},
+    )
+    new = await connection.execute(
+        text(
+            "insert into list_members (segment_key, customer_id) "
+            "select distinct :key, s.customer_id from staged s where not exists "
+            "(select from list_members m where m.segment_key = :key "
+            "  and m.customer_id = s.customer_id) order by s.customer_id on conflict do nothing"
+        ),
+        {"key": key},
+    )
+    size = await connection.execute(
+        text("select count(*) from list_members where segment_key = :key"), {"key": key}
+    )
+    return Replaced(size.scalar_one(), new.rowcount, gone.rowcount)
+
+
+async def pages(connection: AsyncConnection, key: str, limit: int) -> AsyncIterator[list[str]]:
+    """The ids of a list in order, so many at a time."""
+    query = text(
+        "select customer_id from list_members where segment_key = :key and customer_id > :after "
+        "order by customer_id limit :limit"
+    )
+    after = ""
+    while True:
+        found = await connection.execute(query, {"key": key, "after": after, "limit": limit})
+        ids = list(found.scalars())
+        if not ids:
+            return
+        yield ids
+        after = ids[-1]
+
+
+async def unsettled(
+    connection: AsyncConnection, key: str, revision: int, after: str, limit: int
+) -> tuple[list[str], str | None]:
+    """Customers whose membership is not what the list says and whom an older catalog decided
+    last, looked for among the next `limit` ids; the id to go on after, None at the end."""
+    values = {"key": key, "revision": revision, "after": after, "limit": limit}
+    rows = (await connection.execute(_PAGE, values)).all()
+    return [row[0] for row in rows if row[1]], rows[-1][0] if rows else None
