@@ -1,0 +1,1 @@
+"""The subjects of the command `segserve` that have a module of their own."""
