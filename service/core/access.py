@@ -16,6 +16,9 @@ class Scope(StrEnum):
     PERSONAL = "personal"
     ADMIN = "admin"
 
+    # Asked at each request: an Enum's own is a function in Python. Equal they are as texts too.
+    __hash__ = str.__hash__
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -43,6 +46,8 @@ class Author:
 EVERYTHING = frozenset(Scope)
 # Protected mode: whoever reaches this machine's own address may do everything.
 LOCAL = Caller("local", None, EVERYTHING)
+# Where no key is needed, nobody is asked for one.
+NOBODY = Caller("nobody", None, frozenset())
 # Changes that the service or its own commands make.
 SYSTEM = Author("segserve")
 

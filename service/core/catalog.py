@@ -28,6 +28,7 @@ from service.core.references import (
     schemes_of,
     step,
 )
+from service.core.sameness import same
 from service.core.traits import TraitType
 
 
@@ -148,7 +149,7 @@ def _condition(
         return None
     if previous is not None and previous.schema == schema:
         known = previous.segments.get(definition.key)
-        if known is not None and known.definition.condition == definition.condition:
+        if known is not None and same(known.definition.condition, definition.condition):
             return known.condition
     return parse_condition(definition.condition, schema)
 

@@ -5,6 +5,7 @@ the lanes of its own type; the lanes of other types answer with all their clause
 comparison with a value of another type is unknown.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable
 from datetime import datetime, tzinfo
 from enum import Enum, auto
@@ -72,11 +73,20 @@ class FieldIndex:
             clause: sorted({at + behind for each in intervals for at, behind in _bounds(each)})
             for clause, intervals in source.ages.items()
         }
+        # By age, between those at which clauses change last, the clauses that change yet.
+        last = {clause: turns[-1] for clause, turns in self.turns.items() if turns}
+        self.lasts = sorted(set(last.values()))
+        self.changing = [
+            bits_of(clause for clause, turn in last.items() if turn >= then) for then in self.lasts
+        ] + [0]
         questions = list(source.questions.values())
         self.questions = [q.frozen() for q in questions if not q.timed]
         self.timed_questions = [q.frozen() for q in questions if q.timed]
         # Of an instant's field all but text can be asked by the instant, parsed once.
         self.is_timed = self.ages is not None or bool(self.timed_questions)
+        self.timed = bits_of(source.ages)
+        for _, outs in self.timed_questions:
+            self.timed |= outs[True] | outs[False] | outs[None]
         # What a value of each type rules out in the lanes of other types.
         texts = self._wrong("times", "versions", "folded", "exact", "texts")
         numbers = self._wrong("numbers", "money")
@@ -232,15 +242,18 @@ class FieldIndex:
             bits = self.ages.wrong if instant is None else self.ages.out(now - instant)
         return bits | self._ask(self.timed_questions, value, now) if self.timed_questions else bits
 
-    def flips(self, instant: int | None, now: int, alive: int) -> list[tuple[int, int]]:
-        """Of the clauses of `alive` that fixed durations bind, each with the instants ahead at
-        which it changes."""
-        if self.ages is None or instant is None:
+    def flips(
+        self, instant: int | None, now: int, alive: int, level: int
+    ) -> list[tuple[int, int, int]]:
+        """The instants ahead at which fixed durations change clauses of `alive`, each with the
+        number of the level, as the caller counts, and the clause."""
+        if instant is None:
             return []
         age = now - instant
+        changing = alive & self.changing[bisect_right(self.lasts, age)]
         return [
-            (clause, instant + turn)
-            for clause in positions_of(alive & self.ages.wrong)
+            (instant + turn, level, clause)
+            for clause in positions_of(changing)
             for turn in self.turns[clause]
             if turn > age
         ]

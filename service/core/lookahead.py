@@ -10,6 +10,7 @@ from functools import partial
 from heapq import heapify, heappop, heapreplace
 
 from service.core.bits import positions_of
+from service.core.field_index import Clock
 from service.core.instants import LAST, Moment
 from service.core.matching import LevelIndex, Prepared
 
@@ -31,6 +32,100 @@ class Horizon:
 
 def walk(prepared: Prepared, now: int, truths: int) -> Horizon:
     """Until when an answer holds, found by walking a bounded number of boundaries."""
+    levels = _moving(prepared, truths)
+    if levels is None:
+        return _walk_everything(prepared, now, truths)
+    return _walk_flips(levels, now, prepared.matcher.timed, truths)
+
+
+# An instant ahead at which time changes a clause, the number of its level, and the clause.
+Flip = tuple[int, int, int]
+
+
+class MovingLevel:
+    """What of one level time still moves, where nothing else does."""
+
+    def __init__(self, index: LevelIndex, open_: int, clocks: Sequence[Clock]) -> None:
+        """`open_`: the clauses that nothing but these clocks can rule out."""
+        self.index = index
+        self.open = open_
+        self.clocks = clocks
+
+    def holds(self, position: int, at: int) -> bool:
+        """Whether a segment is true at an instant."""
+        for clause in self.index.clauses_at(position):
+            if self.open >> clause & 1 and not self._ruled_out(clause, at):
+                return True
+        return False
+
+    def _ruled_out(self, clause: int, at: int) -> bool:
+        for field_, value, instant in self.clocks:
+            if field_.timed >> clause & 1 and field_.out(value, instant, at) >> clause & 1:
+                return True
+        return False
+
+
+def _moving(prepared: Prepared, truths: int) -> list[MovingLevel] | None:
+    """The levels; None where more than fixed durations moves them."""
+    if prepared.matcher.entangled:
+        return None
+    levels = []
+    for (index, _), (out, clocks) in zip(prepared.matcher.levels, prepared.found, strict=True):
+        open_ = ~index.refer(out, truths)
+        for field_, value, _ in clocks:
+            if field_.timed_questions and field_.steps(value, open_):
+                return None
+        levels.append(MovingLevel(index, open_, clocks))
+    return levels
+
+
+def _walk_flips(levels: Sequence[MovingLevel], now: int, timed: int, truths: int) -> Horizon:
+    """The walk where all changes are known beforehand: only the segments they touch are asked."""
+    flips: list[Flip] = []
+    for number, level in enumerate(levels):
+        for field_, _, instant in level.clocks:
+            flips += field_.flips(instant, now, level.open, number)
+    flips.sort(reverse=True)  # the soonest last, to be taken from there
+    valid_until: int | None = None
+    ends: dict[int, int] = {}
+    timed &= truths
+    # By level, the clauses whose changes matter once the answer's own end is known: those of the
+    # segments whose end is still asked for.
+    watched: list[int] | None = None
+    walked = 0
+    last = now
+    while flips and flips[-1][0] <= LAST:
+        at = flips[-1][0]
+        touched: dict[int, MovingLevel] = {}
+        while flips and flips[-1][0] == at:
+            _, number, clause = flips.pop()
+            if watched is None or watched[number] >> clause & 1:
+                level = levels[number]
+                touched[level.index.position_of(clause)] = level
+        if not touched:
+            continue
+        if walked == BOUNDARIES_WALKED:
+            # Not walked to the end: what is left may hold for longer, but not for less.
+            ends.update(dict.fromkeys(positions_of(timed), last))
+            return Horizon(last if valid_until is None else valid_until, ends)
+        walked, last = walked + 1, at
+        for position, level in touched.items():
+            if level.holds(position, at) != truths >> position & 1:
+                # The first to differ from the answer ends it.
+                valid_until = at if valid_until is None else valid_until
+                if timed >> position & 1:
+                    ends[position] = at
+                    timed ^= 1 << position
+                    watched = None
+        if valid_until is not None and watched is None:
+            if not timed:
+                break
+            watched = [level.index.clauses_of(timed) for level in levels]
+    return Horizon(valid_until, ends)
+
+
+def _walk_everything(prepared: Prepared, now: int, truths: int) -> Horizon:
+    """The walk where a change may touch anything: the profile is matched at each boundary."""
     matcher = prepared.matcher
     timed = truths & matcher.timed
     valid_until: int | None = None
@@ -75,8 +170,8 @@ class Ahead:
         for level, (index, _) in enumerate(prepared.matcher.levels):
             out, clocks = prepared.found[level]
             for clock, value, instant in clocks:
-                for clause, flip in clock.flips(instant, now, ~out):
-                    self._heap.append((flip, level, clause, -1))
+                flips = clock.flips(instant, now, ~out, level)
+                self._heap += [(*flip, -1) for flip in flips]
                 for clauses, step in clock.steps(value, ~out):
                     self._add(level, clauses, step)
             if index.looped:

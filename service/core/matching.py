@@ -8,6 +8,7 @@ Segments that refer to others are matched after them, level by level; schemes ar
 as all their segments are known.
 """
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -101,6 +102,8 @@ class LevelIndex:
             size += width
         self.first_plane = self.planes[0][1] if self.planes else 0
         self.more_planes = self.planes[1:]
+        self.firsts = [first for first, _ in self.planes]
+        self.widths = [mask.bit_length() for _, mask in self.planes]
         self.size = size
         self._gather(
             (self.planes[plane][0] + position, literal.rule, literal.wanted)
@@ -156,16 +159,33 @@ class LevelIndex:
 
         return out if questions else None
 
-    def fold(self, out: int, truths: int) -> int:
-        """The segments with a clause left; bit 0 is the level's first segment."""
+    def refer(self, out: int, truths: int) -> int:
+        """The clauses out, with those that other segments rule out."""
         for position, must_be_member, clauses in self.references:
             if (truths >> position & 1) != must_be_member:
                 out |= clauses
-        left = ~out
+        return out
+
+    def fold(self, out: int, truths: int) -> int:
+        """The segments with a clause left; bit 0 is the level's first segment."""
+        left = ~(self.refer(out, truths) if self.references else out)
         result = left & self.first_plane
         for first, mask in self.more_planes:
             result |= left >> first & mask
         return result
+
+    def position_of(self, clause: int) -> int:
+        """The position of a clause's segment, over all levels."""
+        return self.offset + clause - self.firsts[bisect_right(self.firsts, clause) - 1]
+
+    def clauses_at(self, position: int) -> list[int]:
+        """The clauses of the segment at a position."""
+        mine = position - self.offset
+        return [
+            first + mine
+            for first, width in zip(self.firsts, self.widths, strict=True)
+            if mine < width
+        ]
 
     def clauses_of(self, segments: int) -> int:
         """The clauses of these segments, given as a bitset over all levels."""
