@@ -65,6 +65,10 @@ bench: $(VENV)/.dev $(VENV)/.bench ## Measure; prints ratios to peers in the sam
 openapi: $(VENV)/.run ## Write openapi.yaml from the code
 	$(BIN)/segserve openapi > openapi.yaml
 
+.PHONY: fuzz
+fuzz: $(VENV)/.dev ## Ask every route a thousand things that openapi.yaml allows and forbids
+	SEGSERVE_FUZZ_EXAMPLES=$(or $(EXAMPLES),1000) $(BIN)/python -m pytest tests/contracts/test_schemathesis.py -n 0 -s -q
+
 .PHONY: lock
 lock: $(VENV)/.dev ## Pin every dependency again (needs uv in the environment)
 	$(BIN)/uv pip compile pyproject.toml requirements/build.in --extra demo --universal --generate-hashes --no-header --quiet -o requirements/run.lock

@@ -9,6 +9,8 @@ from benchmarks.report import Report, machine
 PARTS = {
     "engine": "one profile and a block of profiles, against the engines on PyPI",
     "http": "requests a second beside an empty FastAPI endpoint",
+    "door": "what keys and limits cost the unnamed /assign",
+    "lists": "a million ids uploaded in place of a list",
     "start": "from the command to ready, and what a worker weighs",
 }
 RESULTS = Path(__file__).parent / "results" / "latest.json"

@@ -5,23 +5,16 @@ import gc
 import json
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from service.commands import definitions, keys, secret
+from service.commands.environment import console, database, failed, progress_bars, settings
 from service.settings import Settings
-from service.store.embedded import (
-    EmbeddedPostgres,
-    EmbeddedPostgresError,
-    EmbeddedPostgresInUse,
-    running_dsn,
-)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -30,84 +23,10 @@ app = typer.Typer(
 )
 demo_app = typer.Typer(no_args_is_help=True, help="The demo: real households of a grocery.")
 app.add_typer(demo_app, name="demo")
-# Everything for people goes to standard error: standard output is for what commands produce.
-console = Console(stderr=True, highlight=False)
-
-
-def settings() -> Settings:
-    """The settings of the environment; ends the command where they can't be read."""
-    from pydantic import ValidationError
-
-    try:
-        return Settings()
-    except ValidationError as error:
-        for fault in error.errors():
-            name = str(fault["loc"][0])
-            name = name if name.isupper() else f"SEGSERVE_{name.upper()}"
-            console.print(f"[red]{name}[/]: {fault['msg']}")
-        raise typer.Exit(2) from error
-
-
-def _fail(message: object) -> typer.Exit:
-    console.print(f"[red]{message}[/]")
-    return typer.Exit(1)
-
-
-@contextmanager
-def database(config: Settings, *, beside: bool = False) -> Iterator[str]:
-    """The URL of a database that is up, migrated: the user's own, or the embedded one.
-
-    `beside`: for a command that may run beside the service, whose server it then uses.
-    """
-    from service.store.migrating import SchemaTooNew, migrate
-    from service.store.server_check import ServerRefused, check_server
-
-    async def prepare(url: str) -> None:
-        from service.store.database import Database
-
-        store = Database(url, pool=3)
-        try:
-            await migrate(store.engine)
-        finally:
-            await store.close()
-
-    try:
-        if config.database_url is not None:
-            asyncio.run(check_server(config.database_url))
-            asyncio.run(prepare(config.database_url))
-            yield config.database_url
-            return
-        postgres = EmbeddedPostgres(config.data_dir)
-        try:
-            url = postgres.start(console.print)
-        except EmbeddedPostgresInUse:
-            found = running_dsn(config.data_dir) if beside else None
-            if found is None:
-                raise
-            yield found
-            return
-        try:
-            asyncio.run(prepare(url))
-            yield url
-        finally:
-            postgres.stop()
-    except (EmbeddedPostgresError, ServerRefused, SchemaTooNew) as error:
-        raise _fail(error) from error
-
-
-@contextmanager
-def progress_bars() -> Iterator[Progress]:
-    """Progress bars at a terminal; plain silence where there is none."""
-    bars = Progress(
-        TextColumn("{task.description:<28}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    )
-    with bars:
-        yield bars
+app.add_typer(keys.app, name="keys")
+app.add_typer(secret.app, name="secret")
+app.command()(definitions.apply)
+app.command()(definitions.export)
 
 
 @app.command()
@@ -132,6 +51,10 @@ def _serve(config: Settings, *, demo: bool) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # Ctrl-C while something is prepared; once it serves, the server takes it and returns.
     with suppress(KeyboardInterrupt), database(config) as url:
+        try:
+            asyncio.run(keys.secure(config, url))
+        except keys.Exposed as error:
+            raise failed(error) from error
         sample = asyncio.run(_prepare_demo(config, url, load=demo))
         _run_server(config, url, sample)
     console.print("Stopped.")
@@ -151,7 +74,7 @@ def _run_server(config: Settings, url: str, sample: str | None) -> None:
             gc.freeze()
             gc.set_threshold(20_000, 20, 20)
             if self.started:
-                _announce(config, sample)
+                _announce(config, sample, protected=process.keyring.protected)
 
     process = Process(config, url)
     server = Server(
@@ -174,16 +97,22 @@ def _run_server(config: Settings, url: str, sample: str | None) -> None:
         raise typer.Exit(1)
 
 
-def _announce(config: Settings, sample: str | None) -> None:
+def _announce(config: Settings, sample: str | None, *, protected: bool) -> None:
     host = f"[{config.host}]" if ":" in config.host else config.host
     base = f"http://{host}:{config.port}"
     body = sample or '{"traits": {"age": 31, "country": "CZ"}}'
     console.print(f"\nsegserve answers on [bold]{base}[/] (its API: {base}/openapi.json).\nTry:\n")
+    key = "" if protected else "-H 'authorization: Bearer KEY' "
     console.print(
-        f"  curl -s {base}/assign -H 'content-type: application/json' \\\n    -d '{body}'\n",
+        f"  curl -s {base}/assign {key}-H 'content-type: application/json' \\\n    -d '{body}'\n",
         soft_wrap=True,
         markup=False,
     )
+    if protected:
+        console.print(
+            "Protected mode: there is no key yet, so only this machine is answered, and nothing "
+            "that comes through a proxy or from a web page. `segserve keys create` ends it."
+        )
     console.print("Ctrl-C stops it.")
 
 
@@ -274,7 +203,7 @@ def demo_load() -> None:
 
     async def load(url: str) -> None:
         if await _prepare_demo(config, url, load=True) is None:
-            raise _fail("The workspace is in use, or the demo was removed: it is not loaded.")
+            raise failed("The workspace is in use, or the demo was removed: it is not loaded.")
 
     with database(config, beside=True) as url:
         asyncio.run(load(url))
@@ -337,7 +266,7 @@ def _train_in_child(
     command = [sys.executable, "-m", "models", str(file), name, version, str(config.bundles)]
     child = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own module
     if child.returncode != 0:
-        raise _fail(child.stderr.strip()[-2000:])
+        raise failed(child.stderr.strip()[-2000:])
     answer = json.loads(child.stdout)
     return answer["digest"], answer["manifest"]
 

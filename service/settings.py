@@ -1,11 +1,13 @@
 """Settings: `DATABASE_URL`, and everything else as `SEGSERVE_*` environment variables."""
 
 import os
+import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -25,10 +27,27 @@ def _known_zone(name: str) -> str:
     return name
 
 
+def _networks(text: str) -> str:
+    for each in text.split(","):
+        try:
+            ip_network(each.strip())
+        except ValueError as error:
+            raise ValueError(f"{each.strip()!r} is neither an address nor a network") from error
+    return text
+
+
+def _sendable(key: SecretStr) -> SecretStr:
+    if not re.fullmatch("[!-~]{32,}", key.get_secret_value()):
+        raise ValueError("it has to have 32 characters at least, of ASCII and without spaces")
+    return key
+
+
 class Settings(BaseSettings):
     """Every setting, with its default. `docs/operate.md` explains each."""
 
-    model_config = SettingsConfigDict(env_prefix="SEGSERVE_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="SEGSERVE_", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     database_url: Annotated[
         str | None,
@@ -39,6 +58,16 @@ class Settings(BaseSettings):
     ] = None
     host: Annotated[str, Field(description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on.")] = 8000
+    bootstrap_key: Annotated[
+        Annotated[SecretStr, AfterValidator(_sendable)] | None,
+        Field(
+            description="The first key, for everything, while there is none: 32 characters or more."
+        ),
+    ] = None
+    trusted_proxies: Annotated[
+        Annotated[str, AfterValidator(_networks)] | None,
+        Field(description="Proxies whose X-Forwarded-For is believed: addresses and networks."),
+    ] = None
     data_dir: Annotated[
         Path, Field(description="Folder of the embedded database and the model bundles' cache.")
     ] = Field(default_factory=default_data_dir)
@@ -64,6 +93,9 @@ class Settings(BaseSettings):
     batch_body_limit: Annotated[
         int, Field(gt=0, description="Largest body of /assign/batch, bytes.")
     ] = 10_000_000
+    list_body_limit: Annotated[int, Field(gt=0, description="Largest uploaded list, bytes.")] = (
+        200_000_000
+    )
     json_depth: Annotated[int, Field(gt=0, le=200, description="Deepest nesting of JSON.")] = 32
     traits_limit: Annotated[int, Field(gt=0, description="Most traits of one customer.")] = 500
     traits_bytes: Annotated[
@@ -79,7 +111,8 @@ class Settings(BaseSettings):
     ] = 128
     database_pool: Annotated[int, Field(ge=3, description="Connections to PostgreSQL.")] = 8
     catalog_poll: Annotated[
-        float, Field(gt=0, le=5, description="Seconds between looks at the catalog's revision.")
+        float,
+        Field(gt=0, le=1, description="Seconds between looks at the catalog's revision and keys."),
     ] = 0.5
     metrics_interval: Annotated[
         float, Field(gt=0, description="Least seconds between refreshes of segments' metrics.")

@@ -7,13 +7,19 @@ from contextlib import asynccontextmanager
 from service.api.observing import Metrics
 from service.api.services import Services
 from service.flows.assigning import Assigner
+from service.flows.erasing import Eraser
 from service.flows.following import Follower
 from service.flows.jobs import Jobs
+from service.flows.lists import Lists
 from service.flows.publishing import Publisher
+from service.flows.upkeep import Upkeep
+from service.keyring import KeyRing
 from service.live import Live
 from service.settings import Settings
 from service.store.batches import Limits
 from service.store.database import Database
+from service.store.erasures import Erasures
+from service.store.vault import Vault, open_vault
 from service.store.writer import Gauges, Writer
 
 
@@ -26,49 +32,66 @@ class Process:
     """All parts of one process over one database. Nothing runs until `running` is entered."""
 
     def __init__(
-        self, settings: Settings, database_url: str, clock: Callable[[], int] = system_clock
+        self,
+        settings: Settings,
+        database_url: str,
+        clock: Callable[[], int] = system_clock,
+        vault: Vault | None = None,
     ) -> None:
+        """`vault`: in place of that of the data folder. Raises VaultRefused."""
+        vault = vault or open_vault(settings.data_dir)
+        erasures = Erasures(vault)
         self.database = Database(database_url, settings.database_pool)
         self.live = Live()
-        self.follower = Follower(self.database, self.live, settings)
+        self.keyring = KeyRing()
+        self.follower = Follower(self.database, self.live, self.keyring, settings)
         self.metrics = Metrics()
         self.writer = Writer(
             self.database,
             lambda: self.live.served,
             self.follower.catch_up,
             clock,
+            erasures,
             Limits(settings.traits_limit, settings.traits_bytes),
             settings.writer_queue,
             settings.writer_batch,
             Gauges(self.metrics.batch),
         )
         self.jobs = Jobs(self.database, self.live, self.writer, settings, clock)
+        publisher = Publisher(self.database, self.live, self.follower, clock, self.jobs.wake)
+        self.upkeep = Upkeep(self.database, self.live, publisher, clock)
         self.services = Services(
             settings=settings,
             database=self.database,
             live=self.live,
+            keyring=self.keyring,
             writer=self.writer,
             assigner=Assigner(self.database, self.live, self.writer, clock),
-            publisher=Publisher(self.database, self.live, self.follower, clock, self.jobs.wake),
+            publisher=publisher,
+            lists=Lists(self.database, publisher.publications, erasures),
             jobs=self.jobs,
+            eraser=Eraser(self.database, erasures, clock),
+            vault=vault,
             metrics=self.metrics,
             clock=clock,
         )
 
     @asynccontextmanager
     async def running(self, *, background: bool = True) -> AsyncIterator[Services]:
-        """Load the catalog, start the writer and (`background`) the follower and the jobs; on
-        leaving, finish what was accepted and let go of everything."""
+        """Load the catalog and the keys, start the writer and (`background`) the follower and the
+        jobs; on leaving, finish what was accepted and let go of everything."""
         try:
-            await self.follower.catch_up(0)
+            await self.follower.look()
             self.writer.start()
             if background:
                 self.follower.start()
                 self.jobs.start()
+                self.upkeep.start()
             try:
                 yield self.services
             finally:
                 if background:
+                    await self.upkeep.stop()
                     await self.jobs.stop()
                     await self.follower.stop()
                 await self.writer.stop()

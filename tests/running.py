@@ -16,6 +16,7 @@ from service.core.instants import SECOND
 from service.flows.publishing import Wanted
 from service.settings import Settings
 from service.wiring import Process
+from tests.postgres import run_dir
 
 NOW = 1_800_000_000 * SECOND
 # Far beyond what anything here takes: only something that never happens runs into it.
@@ -34,7 +35,13 @@ class Clock:
 
 def quick(**changes: Any) -> Settings:
     """Settings that look often, so that tests wait little; nothing of the environment's."""
-    usual = {"database_url": None, "catalog_poll": 0.05, "metrics_interval": 3600}
+    usual = {
+        "database_url": None,
+        # Processes over one database share its key.
+        "data_dir": run_dir() / "service",
+        "catalog_poll": 0.05,
+        "metrics_interval": 3600,
+    }
     names = {**usual, **changes}
     # By its alias: that is what the setting is read as.
     names["DATABASE_URL"] = names.pop("database_url")
@@ -75,7 +82,11 @@ async def serving(
             await task
         port = server.servers[0].sockets[0].getsockname()[1]
         async with httpx.AsyncClient(
-            base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE, trust_env=False
+            base_url=f"http://127.0.0.1:{port}",
+            # As all bodies here are; plain `content` would go without.
+            headers={"content-type": "application/json"},
+            timeout=PATIENCE,
+            trust_env=False,
         ) as client:
             yield client, process.services
     finally:

@@ -15,6 +15,7 @@ from tests.postgres import Databases
 from tests.running import Clock, eventually, group, quick
 
 WORKING = ("queued", "running")
+JSON = {"content-type": "application/json"}
 
 
 class Service:
@@ -26,7 +27,7 @@ class Service:
         self.runner = asyncio.Runner()
         self._running = process.running()
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
-        self._client = httpx.AsyncClient(transport=transport, base_url="http://segserve")
+        self.client = httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1")
 
     def __enter__(self) -> "Service":
         self.runner.run(self._running.__aenter__())
@@ -38,7 +39,7 @@ class Service:
 
     def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
         """The answer to one request."""
-        return self.runner.run(self._client.request(method, path, **more))
+        return self.runner.run(self.client.request(method, path, **more))
 
     def get(self, path: str) -> Any:
         """What is at a path."""
@@ -73,7 +74,7 @@ class Service:
         """Wait until no job is queued or running, as `/jobs` tells; none may have failed."""
 
         async def settled() -> bool:
-            answer = await self._client.get("/jobs", params={"limit": 1_000})
+            answer = await self.client.get("/jobs", params={"limit": 1_000})
             statuses = {job["status"] for job in answer.json()["items"]}
             assert "failed" not in statuses, answer.text
             return statuses.isdisjoint(WORKING)

@@ -12,11 +12,25 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 from starlette.exceptions import HTTPException
 
-from service.api import customers, operations, problems, segments, traits
+from service.api import (
+    audit,
+    conditions,
+    customers,
+    erasures,
+    keys,
+    members,
+    operations,
+    problems,
+    segments,
+    traits,
+    versions,
+)
 from service.api.assign import AssignRoutes, Receive, Scope, Send
+from service.api.door import Door
 from service.api.openapi import describe
-from service.api.paths import matchable
 from service.api.problems import HttpProblem
+from service.api.proxies import Proxies
+from service.api.scopes import Table
 from service.api.services import Services
 from service.core.deciding import Undecidable
 from service.core.parsing import Invalid
@@ -40,12 +54,12 @@ class Application:
         if scope["type"] == "http" and scope["path"] in HOT:
             await self._hot(scope, receive, send)
         else:
-            await self.cold(matchable(scope), receive, send)
+            await self.cold(scope, receive, send)
 
 
 def create_app(services: Services, start: AbstractAsyncContextManager[Any] | None = None) -> Any:
-    """The application over its services; `start` is entered when the server starts and left,
-    draining, when it stops."""
+    """The application over its services, behind its door; `start` is entered when the server
+    starts and left, draining, when it stops."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -68,12 +82,31 @@ def create_app(services: Services, start: AbstractAsyncContextManager[Any] | Non
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.services = services
-    for module in (segments, customers, traits, operations):
+    # Each route has its row in `scopes.ROUTES`: without one it is not served.
+    for module in (
+        segments,
+        versions,
+        members,
+        conditions,
+        customers,
+        erasures,
+        traits,
+        operations,
+        keys,
+        audit,
+    ):
         app.include_router(module.router)
     _handle_errors(app)
     _observe(app, services)
     describe(app)
-    return Application(app, services)
+    return Door(
+        Application(app, services),
+        Table(app.routes, HOT),
+        services.keyring,
+        services.clock,
+        services.metrics.request,
+        Proxies(services.settings.trusted_proxies),
+    )
 
 
 def _observe(app: FastAPI, services: Services) -> None:

@@ -14,12 +14,15 @@ from service.api import problems
 from service.api.answers import AnswerEncoder
 from service.api.decoding import check_tree, decode
 from service.api.problems import HttpProblem, invalid, unavailable
+from service.core.access import LOCAL
+from service.core.access import Scope as Access
 from service.core.deciding import Undecidable
 from service.core.merging import check_names
 from service.core.parsing import Invalid, Problem
 from service.flows.assigning import Assigner
 from service.settings import Settings
 from service.store.batches import NotStored
+from service.store.erasures import Erased
 from service.store.writer import Overloaded, StoreUnavailable
 
 log = structlog.get_logger()
@@ -79,15 +82,17 @@ class AssignRoutes:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         path: str = scope["path"]
+        masking = not scope.get("caller", LOCAL).may(Access.PERSONAL)
         try:
-            if scope["method"] != "POST":
-                raise HttpProblem(405, "method_not_allowed", "this route takes POST")
             if path == "/assign":
                 body = await read_body(scope, receive, self._settings.body_limit)
-                status, answer = 200, await self._assign(decode(self._one, body), body, True)
+                status, answer = (
+                    200,
+                    await self._assign(decode(self._one, body), body, True, masking),
+                )
             else:
                 body = await read_body(scope, receive, self._settings.batch_body_limit)
-                status, answer = await self._batch(decode_batch(self._many, body))
+                status, answer = await self._batch(decode_batch(self._many, body), masking)
             await respond(send, status, answer)
         except HttpProblem as problem:
             status = problem.status
@@ -100,7 +105,9 @@ class AssignRoutes:
             await respond_problem(send, problems.internal(), path)
         self._observe(path, status, time.perf_counter() - started)
 
-    async def _assign(self, request: AssignRequest, body: bytes, record: bool) -> bytes:
+    async def _assign(
+        self, request: AssignRequest, body: bytes, record: bool, masking: bool
+    ) -> bytes:
         self._check(request, body)
         try:
             if request.customer_id is None:
@@ -115,11 +122,14 @@ class AssignRoutes:
             raise unavailable(f"too much is waiting already: {error}") from error
         except (StoreUnavailable, Undecidable) as error:
             raise unavailable(f"this can't be stored or decided now: {error}") from error
+        except Erased as error:
+            raise HttpProblem(409, "erased", str(error)) from error
         except NotStored as error:
             fault = Problem("", "not_stored", f"the database refuses this data: {error}")
             raise invalid([fault]) from error
         only = None if request.segments is None else frozenset(request.segments)
-        return self._encoder.encode(answer, frozenset(request.include), only)
+        include = frozenset(request.include)
+        return self._encoder.encode(answer, include, only, masking=masking)
 
     def _check(self, request: AssignRequest, body: bytes) -> None:
         if request.events or request.identities or request.at is not None:
@@ -163,13 +173,13 @@ class AssignRoutes:
                 if type(value) is dict and len(self._inner_names) < NAMES_REMEMBERED:
                     self._inner_names.update(islice(value, MEMBERS_REMEMBERED))
 
-    async def _batch(self, request: BatchRequest) -> tuple[int, bytes]:
+    async def _batch(self, request: BatchRequest, masking: bool) -> tuple[int, bytes]:
         if len(request.customers) > BATCH_LIMIT:
             detail = f"a batch holds {BATCH_LIMIT:,} customers at most"
             raise invalid([Problem("/customers", "too_many", detail)])
         tasks = []
         for index, raw in enumerate(request.customers):
-            tasks.append(asyncio.create_task(self._item(index, raw, request.record)))
+            tasks.append(asyncio.create_task(self._item(index, raw, request.record, masking)))
             if index % ITEMS_AT_ONCE == ITEMS_AT_ONCE - 1:
                 await asyncio.sleep(0)  # others wait for the event loop too
         results = await asyncio.gather(*tasks)
@@ -177,10 +187,12 @@ class AssignRoutes:
         body = b'{"results":[' + b",".join(answer for _, answer in results) + b"]}"
         return (503 if all_unavailable else 200), body
 
-    async def _item(self, index: int, raw: msgspec.Raw, record: bool) -> tuple[int, bytes]:
+    async def _item(
+        self, index: int, raw: msgspec.Raw, record: bool, masking: bool
+    ) -> tuple[int, bytes]:
         try:
             body = bytes(raw)
-            return 200, await self._assign(decode(self._one, body), body, record)
+            return 200, await self._assign(decode(self._one, body), body, record, masking)
         except HttpProblem as problem:
             where = f"/assign/batch#/customers/{index}"
             return problem.status, b'{"error":' + problems.encoded(problem, where) + b"}"
@@ -243,15 +255,17 @@ async def respond(send: Send, status: int, body: bytes) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def respond_problem(send: Send, problem: HttpProblem, path: str) -> None:
-    """Answer with a problem."""
+async def respond_problem(
+    send: Send, problem: HttpProblem, path: str, allow: str | None = None
+) -> None:
+    """Answer with a problem; `allow`: the methods that the path takes instead."""
     body = problems.encoded(problem, path)
     headers = [
         (b"content-type", problems.MEDIA_TYPE.encode()),
         (b"content-length", str(len(body)).encode()),
         *((name.encode(), value.encode()) for name, value in problems.headers(problem).items()),
     ]
-    if problem.status == 405:
-        headers.append((b"allow", b"POST"))
+    if allow is not None:
+        headers.append((b"allow", allow.encode()))
     await send({"type": "http.response.start", "status": problem.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -10,9 +10,11 @@ from pydantic.json_schema import models_json_schema
 from service.api.assign import BATCH_LIMIT, INCLUDES, LATER, AssignRequest
 from service.api.problems import MEDIA_TYPE
 from service.api.schemas import REASON, Fault, ModelAnswer, ProblemDocument
+from service.api.scopes import ROUTES
 
 Schema = dict[str, Any]
 
+MEMBERS = "/segments/{key}/members"
 # These answer from memory, whatever state the store is in.
 STORELESS = frozenset({"/healthz", "/readyz", "/metrics", "/catalog"})
 
@@ -88,6 +90,12 @@ _ASSIGNMENT: Schema = {
             "items": _ref("Fault"),
         },
         "traits": {"type": "object", "description": "Only where `include` asks for it."},
+        "masked": {
+            "type": "array",
+            "description": 'Paths of `traits` whose value is "***", because they are personal and '
+            "the key lacks the scope; absent where no trait is personal or the key has it.",
+            "items": {"type": "string"},
+        },
     },
     "required": [
         "customer_id", "segments", "schemes", "entered", "exited", "models", "variants",
@@ -110,7 +118,8 @@ _BATCH_REQUEST: Schema = {
     "properties": {
         "customers": {
             "type": "array",
-            "items": _ref("AssignRequest"),
+            # An item of another shape is refused in its own place: the batch is none the worse.
+            "items": {"anyOf": [_ref("AssignRequest"), {}]},
             "maxItems": BATCH_LIMIT,
         },
         "record": {"type": "boolean", "default": True},
@@ -160,11 +169,16 @@ def _later(answer: Schema) -> Schema:
 
 _REFUSALS = {
     "400": ("NotJson", _problem("The body is not JSON.")),
+    "401": ("KeyNeeded", _problem("A key is needed, or the one that was sent is refused.")),
+    "403": ("Forbidden", _problem("The key does not allow this, or protected mode refuses it.")),
     "404": ("NotFound", _problem("There is no such thing.")),
+    "406": ("NotAcceptable", _problem("Accept takes none of the media types there are.")),
     "409": ("Conflict", _problem("It contradicts what is there.")),
+    "412": ("Stale", _problem("It was made from what is no longer so.")),
     "413": ("TooLarge", _problem("The body is too large.")),
-    "415": ("Unsupported", _problem("The body is not called JSON.")),
+    "415": ("Unsupported", _problem("The body is of another media type than is taken.")),
     "422": ("Invalid", _problem("It can't be accepted; `errors` says where and why.")),
+    "429": ("RateLimited", _later(_problem("The key has sent its requests of this minute."))),
     "503": ("Unavailable", _later(_problem("Not now; come back after Retry-After seconds."))),
     "default": ("Refusal", _problem("Every other refusal has this shape too.")),
 }
@@ -175,6 +189,19 @@ def _refused(*statuses: str) -> Schema:
         status: {"$ref": f"#/components/responses/{_REFUSALS[status][0]}"}
         for status in (*statuses, "default")
     }
+
+
+# In protected mode no key is asked for, whatever an operation says.
+_SECURITY_SCHEMES: Schema = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "A key of `POST /keys`."},
+    "header": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
+}
+
+
+def _security(method: str, path: str) -> list[dict[str, list[str]]]:
+    """The schemes that open an operation, each with the scope that the key has to have."""
+    scope = ROUTES[path][method.upper()]
+    return [] if scope is None else [{name: [scope.value]} for name in _SECURITY_SCHEMES]
 
 
 def _hot_operation(
@@ -203,7 +230,7 @@ def _hot_paths() -> dict[str, Any]:
         "AssignRequest",
         {
             "200": _content(_ref("Assignment"), "The answer."),
-            **_refused("400", "413", "422", "503"),
+            **_refused("400", "401", "403", "409", "413", "415", "422", "429", "503"),
         },
         _EXAMPLE,
     )
@@ -214,12 +241,15 @@ def _hot_paths() -> dict[str, Any]:
         "BatchRequest",
         {
             "200": _content(_ref("BatchAnswer"), "The answers."),
-            **_refused("400", "413", "422"),
+            **_refused("400", "401", "403", "413", "415", "422", "429"),
             "503": _later(_content(_ref("BatchAnswer"), "None of them could be stored now.")),
         },
         {"customers": [_EXAMPLE], "record": True},
     )
-    return {"/assign": {"post": one}, "/assign/batch": {"post": many}}
+    paths = {"/assign": {"post": one}, "/assign/batch": {"post": many}}
+    for path, operations in paths.items():
+        operations["post"]["security"] = _security("post", path)
+    return paths
 
 
 def _schemas() -> dict[str, Schema]:
@@ -252,14 +282,22 @@ def _operations(document: Schema) -> Iterator[tuple[str, str, Schema]]:
 
 
 def _with_refusals(path: str, method: str, operation: Schema) -> None:
-    statuses = []
+    operation["security"] = _security(method, path)
+    statuses = ["401", "403", "429"] if operation["security"] else ["403"]
     if "requestBody" in operation:
         statuses += ["400", "413", "415", "422"]
     if operation.get("parameters"):
         statuses.append("422")
-    if "{" in path and method != "put":
+    if "{" in path and (method != "put" or path == MEMBERS):
         statuses.append("404")
+    if path == MEMBERS and method == "get":
+        statuses.append("406")
     if path.startswith(("/segments", "/traits")) and method != "get":
+        statuses.append("409")
+    headers = {each["name"] for each in operation.get("parameters", []) if each["in"] == "header"}
+    if "If-Match" in headers or ("If-None-Match" in headers and method != "get"):
+        statuses.append("412")
+    if "Idempotency-Key" in headers:
         statuses.append("409")
     if path not in STORELESS:
         statuses.append("503")
@@ -286,6 +324,7 @@ def describe(app: FastAPI) -> None:
             schemas.pop(name, None)
         document["components"] = {
             "responses": dict(_REFUSALS.values()),
+            "securitySchemes": _SECURITY_SCHEMES,
             "schemas": dict(sorted(schemas.items())),
         }
         app.openapi_schema = document

@@ -1,10 +1,12 @@
 """Errors as RFC 9457 `application/problem+json`: one shape for every refusal.
 
 Problem (what a route raises)
-├── 400 not_json            ├── 415 unsupported
-├── 404 not_found           ├── 422 invalid (with JSON pointers)
-├── 409 conflict            ├── 500 internal (no detail: the log has it)
-├── 413 too_large           └── 503 unavailable (with Retry-After)
+├── 400 not_json            ├── 413 too_large
+├── 401 key_needed          ├── 415 unsupported
+├── 403 forbidden           ├── 422 invalid (with JSON pointers)
+├── 404 not_found           ├── 429 rate_limited (with Retry-After)
+└── 409 conflict            ├── 500 internal (no detail: the log has it)
+                            └── 503 unavailable (with Retry-After)
 """
 
 from collections.abc import Mapping, Sequence
@@ -113,4 +115,5 @@ def encoded(problem: HttpProblem, instance: str) -> bytes:
 
 def headers(problem: HttpProblem) -> dict[str, str]:
     """Headers beside the content type."""
-    return {} if problem.retry_after is None else {"retry-after": str(problem.retry_after)}
+    beside = {} if problem.retry_after is None else {"retry-after": str(problem.retry_after)}
+    return {**beside, "www-authenticate": "Bearer"} if problem.status == 401 else beside

@@ -8,11 +8,15 @@ from fastapi import Depends, Request
 
 from service.api.observing import Metrics
 from service.flows.assigning import Assigner
+from service.flows.erasing import Eraser
 from service.flows.jobs import Jobs
+from service.flows.lists import Lists
 from service.flows.publishing import Publisher
+from service.keyring import KeyRing
 from service.live import Live
 from service.settings import Settings
 from service.store.database import Database
+from service.store.vault import Vault
 from service.store.writer import Writer
 
 
@@ -23,10 +27,14 @@ class Services:
     settings: Settings
     database: Database
     live: Live
+    keyring: KeyRing
     writer: Writer
     assigner: Assigner
     publisher: Publisher
+    lists: Lists
     jobs: Jobs
+    eraser: Eraser
+    vault: Vault
     metrics: Metrics
     clock: Callable[[], int]
 

@@ -1,4 +1,4 @@
-"""Following the catalog: load what is active, compile it aside, swap it in whole."""
+"""Following the store: what is active is loaded, compiled aside and swapped in whole; keys too."""
 
 import asyncio
 import gc
@@ -13,7 +13,9 @@ import structlog
 from service.core.catalog import compile_catalog
 from service.core.instants import zone_named
 from service.core.parsing import Schema
+from service.core.personal import Personal
 from service.core.traits import TraitType
+from service.keyring import KeyRing
 from service.live import ActiveModel, Live, RefusedModel, Served
 from service.scoring import bundle
 from service.scoring.errors import BundleRefused, ScorerUnavailable
@@ -59,7 +61,7 @@ def build(rows: CatalogRows, settings: Settings, previous: Served | None) -> Ser
                 refused=tuple(sorted((*catalog.refused, *rows.refused), key=attrgetter("key"))),
                 refused_keys=catalog.refused_keys | {refusal.key for refusal in rows.refused},
             )
-    return Served(catalog, rows.publications, models, refused)
+    return Served(catalog, rows.publications, models, refused, Personal(rows.personal))
 
 
 def _models(
@@ -107,11 +109,14 @@ def _load(row: ModelRow, bundles: Path) -> ActiveModel:
 
 
 class Follower:
-    """Keeps a Live at the catalog's newest revision."""
+    """Keeps a Live at the catalog's newest revision, and a KeyRing at the keys there are."""
 
-    def __init__(self, database: Database, live: Live, settings: Settings) -> None:
+    def __init__(
+        self, database: Database, live: Live, keyring: KeyRing, settings: Settings
+    ) -> None:
         self._database = database
         self._live = live
+        self._keyring = keyring
         self._settings = settings
         self._loading = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -143,8 +148,16 @@ class Follower:
                 if model not in served.models:
                     loop.call_later(GRACE, model.scorer.close)
 
+    async def look(self) -> None:
+        """Look at the keys, and at the head: catch up with both."""
+        await self._keyring.look(self._database)
+        async with self._database.engine.connect() as connection:
+            revision = await catalogs.head_revision(connection)
+        if not self._live.loaded or revision > self._live.served.revision:
+            await self.catch_up(revision)
+
     def start(self) -> None:
-        """Begin to look at the head at regular intervals."""
+        """Begin to look at regular intervals."""
         self._task = asyncio.create_task(self._run(), name="follower")
 
     async def stop(self) -> None:
@@ -158,10 +171,7 @@ class Follower:
         while True:
             await asyncio.sleep(self._settings.catalog_poll)
             try:
-                async with self._database.engine.connect() as connection:
-                    revision = await catalogs.head_revision(connection)
-                if revision > self._live.served.revision:
-                    await self.catch_up(revision)
+                await self.look()
                 self._live.set_store(available=True)
             except CANT_READ as error:
                 self._live.set_store(available=False, reason=type(error).__name__)

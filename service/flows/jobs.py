@@ -7,13 +7,14 @@ from contextlib import suppress
 
 import structlog
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.core.deciding import Decision, Undecidable
 from service.core.instants import to_datetime
 from service.core.parsing import Invalid
 from service.live import Live
 from service.settings import Settings
-from service.store import catalogs, jobs, metrics
+from service.store import catalogs, jobs, lists, metrics
 from service.store.batches import NotStored
 from service.store.database import CANT_READ, Database
 from service.store.jobs import JobRow
@@ -23,6 +24,8 @@ log = structlog.get_logger()
 
 REDECIDE = "redecide"
 BLOCK = 512
+# Ids of a list that are compared with its members at once, of which few may differ.
+LIST_BLOCK = 2_048
 PAUSE_AFTER_FAILURE = 1.0  # s
 PAUSE_WHILE_HELD = 0.1  # s
 
@@ -120,24 +123,44 @@ class Jobs:
             await self.measure()
 
     async def _redecide(self, job: JobRow) -> int:
-        """Have every customer decided that an older catalog decided last."""
+        """Have customers decided whom an older catalog decided last: where nothing but lists has
+        changed those who came or went, else everyone."""
+        on_lists = job.detail.get("cause") == "list"
         async with self._database.engine.connect() as connection:
             revision = await catalogs.head_revision(connection)
-            total: int = (await connection.execute(_OUTDATED, {"revision": revision})).scalar_one()
-        done, after = 0, ""
+            if on_lists:
+                total = job.detail.get("changed", 0)
+            else:
+                total = (await connection.execute(_OUTDATED, {"revision": revision})).scalar_one()
+        done = 0
+        for key in job.detail["segments"] if on_lists else [None]:
+            done = await self._redecide_those(job, key, revision, done, total)
+        if on_lists:
+            async with self._database.engine.begin() as connection:
+                # Ids that are no customers yet were counted, and could not be decided.
+                await jobs.progress(connection, job.id, done, done)
+        return done
+
+    async def _redecide_those(
+        self, job: JobRow, key: str | None, revision: int, done: int, total: int
+    ) -> int:
+        """Those whom a list concerns (None: everyone): `done` and how many were decided here."""
+        after, met = "", False
         while True:
             async with self._database.engine.begin() as connection:
                 await jobs.progress(connection, job.id, done, max(total, done))
-                rows = await connection.execute(
-                    _NEXT, {"after": after, "revision": revision, "limit": BLOCK}
-                )
-                ids = [row.customer_id for row in rows]
+                if key is None:
+                    ids, last = await _outdated(connection, revision, after)
+                else:
+                    ids, last = await lists.unsettled(connection, key, revision, after, LIST_BLOCK)
             if ids:
+                met = True
                 done += await self._touch(ids)
-                after = ids[-1]
-            elif after:
+            if last is not None:
+                after = last
+            elif met:
                 # Rows that others held were passed over: look again from the start.
-                after = ""
+                after, met = "", False
             else:
                 return done
 
@@ -183,3 +206,12 @@ class Jobs:
             if await metrics.try_lock(connection):
                 now = to_datetime(self._clock())
                 await metrics.store(connection, now, await metrics.measure(connection, now))
+
+
+async def _outdated(
+    connection: AsyncConnection, revision: int, after: str
+) -> tuple[list[str], str | None]:
+    """The next customers whom an older catalog decided, and the last of them, None at the end."""
+    rows = await connection.execute(_NEXT, {"after": after, "revision": revision, "limit": BLOCK})
+    ids = [row.customer_id for row in rows]
+    return ids, ids[-1] if ids else None

@@ -1,16 +1,24 @@
 """The way to PostgreSQL: one engine for everything ordinary, plain asyncpg for the writer."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
 
 from service.store.server_check import DatabaseUrl, normalise_url
 
 # A server that answers nothing for so long is as good as gone: requests get 503 and may retry.
 COMMAND_TIMEOUT = 10.0  # s
 CONNECT_TIMEOUT = 5.0  # s
+# Uploads and exports under way at once: each has a connection of its own for as long as it takes.
+LONG_ONES = 4
+# A reader of an export may pause for so long; then its transaction is ended.
+PAUSE = "60s"
 
 # What PostgreSQL or the way to it raises when the store can't be used now, not for this data.
 UNAVAILABLE: tuple[type[Exception], ...] = (
@@ -27,6 +35,10 @@ UNAVAILABLE: tuple[type[Exception], ...] = (
 
 # The same, as it arrives through SQLAlchemy's engine.
 CANT_READ: tuple[type[Exception], ...] = (*UNAVAILABLE, SQLAlchemyError)
+
+
+class Crowded(RuntimeError):
+    """As many uploads and exports are under way as may be."""
 
 
 class Database:
@@ -49,6 +61,20 @@ class Database:
                 "server_settings": {"application_name": "segserve", "timezone": "UTC"},
             },
         )
+        self._unpooled = create_async_engine(
+            self.url.sqlalchemy,
+            poolclass=NullPool,
+            hide_parameters=True,
+            connect_args={
+                "timeout": CONNECT_TIMEOUT,
+                "server_settings": {
+                    "application_name": "segserve long",
+                    "timezone": "UTC",
+                    "idle_in_transaction_session_timeout": PAUSE,
+                },
+            },
+        )
+        self._long_ones = asyncio.Semaphore(LONG_ONES)
 
     async def connect(self) -> Any:
         """A plain asyncpg connection, for one who keeps it."""
@@ -58,6 +84,14 @@ class Database:
             command_timeout=COMMAND_TIMEOUT,
             server_settings={"application_name": "segserve writer", "timezone": "UTC"},
         )
+
+    @asynccontextmanager
+    async def long(self) -> AsyncIterator[AsyncConnection]:
+        """A connection beside the pool for what takes long, closed afterwards. Raises Crowded."""
+        if self._long_ones.locked():
+            raise Crowded(f"{LONG_ONES} uploads and exports are under way already")
+        async with self._long_ones, self._unpooled.connect() as connection:
+            yield connection
 
     async def close(self) -> None:
         """Let go of all connections of the engine."""

@@ -7,7 +7,7 @@ import pytest
 
 from service.core.instants import DAY, format_instant
 from tests.running import NOW, Clock
-from tests.serving import Service
+from tests.serving import JSON, Service
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def clock(fresh: Service) -> Clock:
 def refused(service: Service, body: bytes | dict[str, Any]) -> list[tuple[str, str]]:
     """Where and why /assign refuses a body, which has to be a 422."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    answer = service.ask("post", "/assign", content=content)
+    answer = service.ask("post", "/assign", content=content, headers=JSON)
     assert answer.status_code == 422, answer.text
     return [(fault["pointer"], fault["code"]) for fault in answer.json()["errors"]]
 

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from tests.contracts.test_errors import shaped
-from tests.serving import Service
+from tests.serving import JSON, Service
 
 
 def ask(service: Service, content: bytes) -> list[Any]:
-    answer = service.ask("post", "/assign/batch", content=content)
+    answer = service.ask("post", "/assign/batch", content=content, headers=JSON)
     assert answer.status_code == 200, answer.text
     results: list[Any] = answer.json()["results"]
     return results
@@ -114,6 +114,6 @@ def test_a_batch_over_10_mb_is_413(service: Service) -> None:
     limit = service.process.services.settings.batch_body_limit
     assert limit == 10_000_000
     content = b'{"customers": []}'
-    answer = service.ask("post", "/assign/batch", content=content.ljust(limit + 1))
+    answer = service.ask("post", "/assign/batch", content=content.ljust(limit + 1), headers=JSON)
     assert (answer.status_code, shaped(answer)["code"]) == (413, "too_large")
     assert ask(service, content.ljust(limit)) == []

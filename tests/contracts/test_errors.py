@@ -153,6 +153,29 @@ DOCUMENTS: list[Any] = [
     {"condition": group(RULE), "kind": "rule"},
 ]
 
+# Bodies that an active segment of one version refuses; the first would do for another.
+SEGMENT_ACTIONS: dict[str, list[Any]] = {
+    "/segments/{key}/rollback": [{"version": 9}, {"version": 0}, {"version": "1"}, {"to": 1}],
+    "/segments/{key}/activate": [{"notify": "all"}, {"notify": "some"}, {"notify": 1}, {"at": 1}],
+    "/segments/{key}/snapshot": [
+        {"key": "guests"}, {"key": "Bad"}, {"key": "import"}, {"key": "new", "name": ""},
+        {"key": "new", "name": "nul \0"},
+    ],
+}  # fmt: skip
+
+IMPORTS: list[Any] = [
+    {"format": "sql", "query": "select"},
+    {"format": "jsonlogic"},
+    {"format": "jsonlogic", "query": {}},
+    {"format": "jsonlogic", "logic": True},
+    {"format": "jsonlogic", "logic": {"%": [7, 2]}},
+    {"format": "jsonlogic", "logic": nested(40)},
+    {"format": "querybuilder", "query": {"combinator": "and", "rules": []}},
+    {"format": "querybuilder", "query": group({**RULE, "disabled": True})},
+    {"format": "querybuilder", "query": 7},
+    {"format": "querybuilder", "query": group(RULE), "logic": 1},
+]
+
 ASSIGNS: list[Any] = [
     {"customer_id": ""},
     {"customer_id": "c" * 257},
@@ -191,7 +214,13 @@ BODY_ROUTES: list[tuple[str, str, str]] = [
     ("put", "/segments/{key}", "/segments/new"),
     ("patch", "/segments/{key}", "/segments/adults"),
     ("post", "/segments/{key}/members", "/segments/guests/members"),
+    ("post", "/segments/{key}/rollback", "/segments/adults/rollback"),
+    ("post", "/segments/{key}/snapshot", "/segments/adults/snapshot"),
+    ("post", "/conditions/import", "/conditions/import"),
     ("put", "/traits/{name}", "/traits/age"),
+    ("post", "/keys", "/keys"),
+    ("post", "/erasures", "/erasures"),
+    ("post", "/erasures/verify", "/erasures/verify"),
 ]
 
 
@@ -234,15 +263,33 @@ def exchanges() -> Iterator[Exchange]:
         path = "/segments/{key}/members"
         yield "post", path, f"/segments/{key}/members", _json({"add": ["c-1"]})
         yield "post", path, "/segments/archived-list/members", _json({"add": ["c-1"]})
+    for path, bodies in SEGMENT_ACTIONS.items():
+        for body in bodies:
+            yield "post", path, path.replace("{key}", "adults"), _json(body)
+        for key in ("nobody", "gone"):
+            yield "post", path, path.replace("{key}", key), _json(bodies[0])
+    for path in ("/segments/{key}/versions", "/segments/{key}/uses"):
+        for key in ("nobody", "a%00b", "k" * 65):
+            yield "get", path, path.replace("{key}", key), None
+        yield "get", path, f"{path.replace('{key}', 'adults')}?limit=0", None
+    for source in IMPORTS:
+        yield "post", "/conditions/import", "/conditions/import", _json(source)
     yield "get", "/customers", "/customers?identity=email:ann@example.com", None
     yield "get", "/customers", "/customers", None
     for path in (
         "/customers/{customer_id}",
         "/customers/{customer_id}/segments",
         "/customers/{customer_id}/transitions",
+        "/customers/{customer_id}/export",
     ):
         for customer in ("nobody", "a%00b", "c" * 257, "%FF%FE"):
             yield "get", path, path.replace("{customer_id}", customer), None
+    for fingerprint in ("0" * 64, "0" * 63, "G" * 64):
+        yield "get", "/erasures/{fingerprint}", f"/erasures/{fingerprint}", None
+    for person in ({}, {"customer_id": ""}, {"customer_id": "c" * 257}, {"customer_id": "c\0"},
+                   {"customer_id": 1}, {"customer_id": "c-1", "why": "asked"}):  # fmt: skip
+        yield "post", "/erasures", "/erasures", _json(person)
+        yield "post", "/erasures/verify", "/erasures/verify", _json(person)
     for customer in ("nobody", "a%00b", "c" * 257):
         path = "/customers/{customer_id}"
         yield "delete", path, path.replace("{customer_id}", customer), None
@@ -258,7 +305,10 @@ def exchanges() -> Iterator[Exchange]:
     yield "delete", "/traits/{name}", "/traits/nobody", None
     for job in ("0", "-1", "999999", "9" * 30, "9" * 5_000, "first", "1.5"):
         yield "get", "/jobs/{job_id}", f"/jobs/{job}", None
-    for path in ("/segments", "/traits", "/jobs"):
+    yield "delete", "/keys/{key_id}", "/keys/k_0", None
+    for query in ("since=soon", "until=2027-01-01T00:00:00", "subject=%00", "cursor=YQ=="):
+        yield "get", "/audit", f"/audit?{query}", None
+    for path in ("/segments", "/traits", "/jobs", "/keys", "/audit"):
         for query in ("limit=0", "limit=1001", "limit=x", "cursor=%25", "cursor=%00",
                       "cursor=%F0%9F%90%88", "cursor=/w=="):  # fmt: skip
             yield "get", path, f"{path}?{query}", None
@@ -300,7 +350,8 @@ def shaped(answer: httpx.Response) -> dict[str, Any]:
     assert problem["type"] == f"urn:segserve:problem:{problem['code']}"
     for fault in problem.get("errors", []):
         assert list(fault) == ["pointer", "code", "detail"]
-        assert fault["pointer"] == "" or fault["pointer"].startswith("/")
+        # Of an uploaded list, which is no JSON document, a line.
+        assert re.fullmatch(r"(?s)(/.*)?|line \d+", fault["pointer"])
         assert fault["detail"]
     assert "Traceback" not in answer.text
     return problem

@@ -39,8 +39,16 @@ NOT_RUN = {
     "development.md": ["make test", "make lock"],
     "operate.md": [
         "make demo-remove",
+        'segserve keys create "Web shop" --scope assign --expires 90d --rate 6000',
+        'SEGSERVE_HOST=0.0.0.0 SEGSERVE_BOOTSTRAP_KEY="$(cat /run/secrets/segserve)" '
+        "segserve serve",
+        "segserve secret rotate",
         "tar -czf segserve-backup.tar.gz .segserve",
         "DATABASE_URL=postgresql://segserve:secret@db.example.com/segserve make run",
+        "docker build -t segserve .",
+    ],
+    "personal-data.md": [
+        'curl -s http://127.0.0.1:8000/customers/c-900 -H "authorization: Bearer $READER"',
     ],
 }
 

@@ -91,13 +91,13 @@ async def test_a_changed_list_lets_in_and_out(services: Services, outsider: Any)
     await services.publisher.save([segment("beta"), segment("both", ("segment:beta", "=", True))])
     await assign(services, "c-1", age=20)
     await assign(services, "c-2", age=20)
-    await services.publisher.change_list("beta", ["c-1", "c-3"], [])
+    await services.lists.change("beta", ["c-1", "c-3"], [])
     await eventually(lambda: all_done(outsider))
     assert await members(outsider, "both") == await members(outsider, "beta") == {"c-1"}
     # Who is on the list and comes later is in it from then on.
     decision = await assign(services, "c-3", age=20)
     assert decision.state.memberships.keys() == {"beta", "both"}
-    await services.publisher.change_list("beta", ["c-2"], ["c-1"])
+    await services.lists.change("beta", ["c-2"], ["c-1"])
 
     async def settled() -> bool:
         return await members(outsider, "both") == {"c-2", "c-3"}

@@ -199,9 +199,9 @@ async def test_random_work_keeps_the_books(database_url: str) -> None:
                     limit = source.choice((18, 21, 65))
                     await services.publisher.save([segment("adult", ("age", ">=", limit))])
                 case 1:
-                    await services.publisher.change_list("beta", [customer], [])
+                    await services.lists.change("beta", [customer], [])
                 case 2:
-                    await services.publisher.change_list("beta", [], [customer])
+                    await services.lists.change("beta", [], [customer])
                 case 3:
                     await services.publisher.save(
                         [segment("extra", ("spent", "notNull", None),

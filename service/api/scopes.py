@@ -1,0 +1,94 @@
+"""Which scope each route asks for: the one table. A route without its row here is not served.
+
+A row may ask for less than a request turns out to need: what a body decides (an active segment in
+place of a draft) is asked by the handler, with `callers.require`.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from fastapi.routing import iter_route_contexts
+from starlette.routing import BaseRoute
+
+from service.core.access import Scope
+
+# By path and method; None: nobody is asked for a key.
+ROUTES: Mapping[str, Mapping[str, Scope | None]] = {
+    "/assign": {"POST": Scope.ASSIGN},
+    "/assign/batch": {"POST": Scope.ASSIGN},
+    "/segments": {"GET": Scope.READ, "POST": Scope.WRITE},
+    "/segments/{key}": {
+        "GET": Scope.READ,
+        "PUT": Scope.WRITE,
+        "PATCH": Scope.WRITE,
+        "DELETE": Scope.WRITE,
+    },
+    "/segments/{key}/metrics": {"GET": Scope.READ},
+    "/segments/{key}/versions": {"GET": Scope.READ},
+    "/segments/{key}/uses": {"GET": Scope.READ},
+    "/segments/{key}/rollback": {"POST": Scope.WRITE},
+    "/segments/{key}/activate": {"POST": Scope.PUBLISH},
+    "/segments/{key}/snapshot": {"POST": Scope.PUBLISH},
+    "/conditions/import": {"POST": Scope.READ},
+    "/segments/{key}/members": {"GET": Scope.READ, "POST": Scope.WRITE, "PUT": Scope.WRITE},
+    "/customers": {"GET": Scope.READ},
+    "/customers/{customer_id}": {"GET": Scope.READ, "DELETE": Scope.PERSONAL},
+    "/customers/{customer_id}/segments": {"GET": Scope.READ},
+    "/customers/{customer_id}/transitions": {"GET": Scope.READ},
+    "/customers/{customer_id}/export": {"GET": Scope.PERSONAL},
+    "/erasures": {"POST": Scope.PERSONAL},
+    "/erasures/verify": {"POST": Scope.PERSONAL},
+    "/erasures/{fingerprint}": {"GET": Scope.PERSONAL},
+    "/traits": {"GET": Scope.READ},
+    "/traits/{name}": {"GET": Scope.READ, "PUT": Scope.WRITE, "DELETE": Scope.WRITE},
+    "/keys": {"GET": Scope.ADMIN, "POST": Scope.ADMIN},
+    "/keys/{key_id}": {"DELETE": Scope.ADMIN},
+    "/audit": {"GET": Scope.ADMIN},
+    "/catalog": {"GET": Scope.READ},
+    "/jobs": {"GET": Scope.READ},
+    "/jobs/{job_id}": {"GET": Scope.READ},
+    "/metrics": {"GET": Scope.READ},
+    "/openapi.json": {"GET": Scope.READ, "HEAD": Scope.READ},
+    "/healthz": {"GET": None, "HEAD": None},
+    "/readyz": {"GET": None, "HEAD": None},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The route of a path, as it is written, and what each of its methods asks for."""
+
+    path: str
+    methods: Mapping[str, Scope | None]
+
+
+class Table:
+    """Finds the row of a request, in the order and by the patterns of the router itself: the two
+    can't come to different routes."""
+
+    def __init__(self, routes: Sequence[BaseRoute], hot: Iterable[str]) -> None:
+        """`routes`: the router's; `hot`: paths that are served beside it."""
+        # A path that is written out is that route's, whatever the method: `/erasures/verify` is
+        # nobody's fingerprint.
+        literal = {path for path in ROUTES if "{" not in path}
+        self._literal = {path: Found(path, ROUTES[path]) for path in {*hot, *literal}}
+        self._rows: list[tuple[re.Pattern[str], set[str], Found]] = []
+        for context in iter_route_contexts(routes):
+            path = context.path_format or ""
+            if path in ROUTES:
+                listed = (context.methods or set()) & ROUTES[path].keys()
+                self._rows.append((context.path_regex, listed, Found(path, ROUTES[path])))
+
+    def find(self, method: str, path: str) -> Found | None:
+        """The route that a request is for; where its path takes other methods only, that path."""
+        literal = self._literal.get(path)
+        if literal is not None:
+            return literal
+        other = None
+        for pattern, methods, found in self._rows:
+            if pattern.match(path):
+                if method in methods:
+                    return found
+                other = other or found
+        return other
