@@ -133,7 +133,7 @@ def wanted_of(written: Sequence[Written]) -> list[Any]:
             continue
         other = first.setdefault(document.key, each)
         if other is not each:
-            place = other.located(Problem("/key", "", "")).place
+            place = other.located(Problem("/key", "duplicate", "")).place
             detail = f"{document.key} is defined twice: at {place} too"
             faults.append(each.located(Problem("/key", "duplicate", detail)))
         definition = document.model_dump(mode="json", exclude={"key", "status"}, exclude_none=True)
