@@ -18,6 +18,7 @@ EXAMPLES = int(os.environ.get("SEGSERVE_FUZZ_EXAMPLES", "4"))
 MANY = 100  # from here on somebody waits for a report
 SEED = os.environ.get("SEGSERVE_FUZZ_SEED", "1")
 KEY = "sgs_a-key-for-the-contract-tests-and-nothing-else"
+HOOKS = {"SCHEMATHESIS_HOOKS": "tests.contracts.schemathesis_hooks", "PYTHONPATH": str(ROOT)}
 ADULTS = {
     "name": "Adults",
     "condition": {"combinator": "and", "rules": [{"field": "age", "operator": ">=", "value": 18}]},
@@ -52,7 +53,7 @@ def test_every_route_does_what_openapi_says(database_url: str, tmp_path: Path) -
             "--seed", SEED, "--suppress-health-check", "all",
         ]  # fmt: skip
         ran = subprocess.run(
-            command, cwd=tmp_path, env={**os.environ, "SEGSERVE_FUZZ_KEY": KEY},
+            command, cwd=tmp_path, env={**os.environ, "SEGSERVE_FUZZ_KEY": KEY, **HOOKS},
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert service.process.poll() is None, service.stderr
