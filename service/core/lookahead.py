@@ -54,14 +54,12 @@ class MovingLevel:
     def holds(self, position: int, at: int) -> bool:
         """Whether a segment is true at an instant."""
         for clause in self.index.clauses_at(position):
-            if self.open >> clause & 1 and not self._ruled_out(clause, at):
-                return True
-        return False
-
-    def _ruled_out(self, clause: int, at: int) -> bool:
-        for field_, value, instant in self.clocks:
-            if field_.timed >> clause & 1 and field_.out(value, instant, at) >> clause & 1:
-                return True
+            if self.open >> clause & 1:
+                for field_, value, instant in self.clocks:
+                    if field_.timed >> clause & 1 and field_.out(value, instant, at) >> clause & 1:
+                        break
+                else:
+                    return True
         return False
 
 
@@ -71,7 +69,7 @@ def _moving(prepared: Prepared, truths: int) -> list[MovingLevel] | None:
         return None
     levels = []
     for (index, _), (out, clocks) in zip(prepared.matcher.levels, prepared.found, strict=True):
-        open_ = ~index.refer(out, truths)
+        open_ = index.open(out, truths)
         for field_, value, _ in clocks:
             if field_.timed_questions and field_.steps(value, open_):
                 return None
@@ -169,10 +167,11 @@ class Ahead:
         self._heap: list[tuple[int, int, int, int]] = []
         for level, (index, _) in enumerate(prepared.matcher.levels):
             out, clocks = prepared.found[level]
+            alive = index.every ^ out
             for clock, value, instant in clocks:
-                flips = clock.flips(instant, now, ~out, level)
+                flips = clock.flips(instant, now, alive, level)
                 self._heap += [(*flip, -1) for flip in flips]
-                for clauses, step in clock.steps(value, ~out):
+                for clauses, step in clock.steps(value, alive):
                     self._add(level, clauses, step)
             if index.looped:
                 self._add(level, _EVERY_CLAUSE, partial(_looped_change, prepared, index))

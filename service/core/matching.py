@@ -105,6 +105,7 @@ class LevelIndex:
         self.firsts = [first for first, _ in self.planes]
         self.widths = [mask.bit_length() for _, mask in self.planes]
         self.size = size
+        self.every = (1 << size) - 1
         self._gather(
             (self.planes[plane][0] + position, literal.rule, literal.wanted)
             for position, key in enumerate(self.keys)
@@ -159,16 +160,17 @@ class LevelIndex:
 
         return out if questions else None
 
-    def refer(self, out: int, truths: int) -> int:
-        """The clauses out, with those that other segments rule out."""
+    def open(self, out: int, truths: int) -> int:
+        """The clauses left, those out aside that other segments rule out."""
         for position, must_be_member, clauses in self.references:
             if (truths >> position & 1) != must_be_member:
                 out |= clauses
-        return out
+        # Not ~out: a negative integer costs more at every step that follows.
+        return self.every ^ out
 
     def fold(self, out: int, truths: int) -> int:
         """The segments with a clause left; bit 0 is the level's first segment."""
-        left = ~(self.refer(out, truths) if self.references else out)
+        left = self.open(out, truths)
         result = left & self.first_plane
         for first, mask in self.more_planes:
             result |= left >> first & mask
