@@ -97,7 +97,9 @@ def list_keys() -> None:
 
 @app.command("revoke")
 def revoke(
-    key_id: Annotated[str, typer.Argument(metavar="ID", help="As `segserve keys list` shows it.")],
+    key: Annotated[
+        str, typer.Argument(metavar="KEY", help="Its id, or a name that only one key has.")
+    ],
     reason: Reason = None,
 ) -> None:
     """Revoke a key, for good; a running service refuses it within a second."""
@@ -105,14 +107,19 @@ def revoke(
 
     author = Author(SYSTEM.name, None, reason)
 
-    async def revoked(connection: "AsyncConnection") -> tuple[bool, bool]:
-        found = await keys.revoke(connection, author, datetime.now(UTC), key_id)
+    async def revoked(connection: "AsyncConnection") -> tuple[list[str], bool]:
+        named = [each.id for each in await keys.standing(connection) if each.name == key]
+        found = named or [key]
+        if len(found) == 1 and not await keys.revoke(connection, author, datetime.now(UTC), *found):
+            found = []
         return found, not await keys.standing(connection)
 
     found, none_left = _with_database(settings(), revoked)
     if not found:
-        raise failed(f"There is no key {key_id}.")
-    console.print(f"{key_id} is revoked.")
+        raise failed(f"There is no key {key}.")
+    if len(found) > 1:
+        raise failed(f"{len(found)} keys are named {key}: say which of {', '.join(found)}.")
+    console.print(f"{found[0]} is revoked.")
     if none_left:
         console.print("There is no key any more: the service answers this machine only.")
 

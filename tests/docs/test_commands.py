@@ -3,7 +3,8 @@
 A fenced `sh` block is run as it stands; a `json` block after it is what it answers, a `text`
 block lines of it. "..." stands for anything: within a text for a part of it, as the last item of
 a list or as a member of an object for all the others. Blocks after `<!-- not run: why -->` are
-left out, and listed here.
+left out, and listed here. What a service notices in a moment (`<!-- soon -->`) is asked again until
+it is so. A page's blocks share one shell, as a reader's do.
 """
 
 import fnmatch
@@ -32,6 +33,7 @@ WRITTEN = "http://127.0.0.1:8000"
 ANYTHING = "..."
 STARTING = 180.0  # s, the demo included
 COMMAND = 120.0  # s
+SOON = 30.0  # s; a second where nothing else keeps the machine busy
 
 # What can't be run here, by the first line of each block.
 NOT_RUN = {
@@ -61,6 +63,7 @@ class Block:
     language: str
     text: str
     not_run: bool
+    soon: bool
 
 
 @dataclass(frozen=True)
@@ -72,9 +75,12 @@ class Service:
     env: dict[str, str]
 
     def run(self, script: str) -> subprocess.CompletedProcess[str]:
-        """Run a block of commands as a reader would, and stop at the first that fails."""
+        """Run a block of commands as a reader would, and stop at the first that fails. What it
+        exports is there in the blocks after it."""
+        shell = self.folder / "shell"
+        script = f". {shell}\n{script.replace(WRITTEN, self.base)}\nexport -p > {shell}"
         return subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", script.replace(WRITTEN, self.base)],
+            ["bash", "-euo", "pipefail", "-c", script],
             cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL, capture_output=True,
             text=True, timeout=COMMAND, check=False,
         )  # fmt: skip
@@ -83,13 +89,15 @@ class Service:
 def blocks(page: Path) -> Iterator[Block]:
     """The fenced blocks of a page, in order."""
     pattern = re.compile(
-        r"^(?P<mark><!-- not run: [^\n]+ -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$",
+        r"^(?:<!-- (?P<mark>not run|soon)(?:: [^\n]+)? -->\n)?"
+        r"```(?P<language>\w*)\n(?P<text>.*?)^```$",
         re.MULTILINE | re.DOTALL,
     )
     text = page.read_text(encoding="utf-8")
     for match in pattern.finditer(text):
         line = text.count("\n", 0, match.start("language")) + 1
-        yield Block(line, match["language"], match["text"], match["mark"] is not None)
+        mark = match["mark"]
+        yield Block(line, match["language"], match["text"], mark == "not run", mark == "soon")
 
 
 def fits(shown: Any, actual: Any) -> bool:
@@ -131,7 +139,7 @@ def service(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> I
             **{name: value for name, value in os.environ.items() if "SEGSERVE_" not in name},
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "DATABASE_URL": url,
-            "SEGSERVE_DATA_DIR": str(folder / "data"),
+            "SEGSERVE_DATA_DIR": str(folder / ".segserve"),
             "SEGSERVE_PORT": str(port),
             "no_proxy": "127.0.0.1",
         }
@@ -185,30 +193,48 @@ def test_commands_answer_as_the_pages_say(service: Service, subtests: pytest.Sub
 
 def _follow(page: Path, service: Service) -> None:
     """Do what a page says, from top to bottom."""
-    output: str | None = None
+    (service.folder / "shell").write_text("")
     asked = 0
-    for block in blocks(page):
-        place = f"{page.name}:{block.line}"
-        if block.language == "sh":
-            output = None
-            if block.not_run:
-                continue
-            run = service.run(block.text)
-            assert run.returncode == 0, f"{place}\n{run.stderr}\n{run.stdout}"
-            output = run.stdout
+    told = [each for each in blocks(page) if each.language in {"sh", "json", "text"}]
+    for index, block in enumerate(told):
+        after = told[index + 1] if index + 1 < len(told) else None
+        if block.language == "sh" and not block.not_run:
+            answer = None if after is None or after.language == "sh" else after
+            _do(page, block, answer, service)
             asked += 1
-        elif output is not None and block.language == "json":
-            answer = json.loads(output)
-            shown = json.loads(block.text)
-            assert fits(shown, answer), f"{place}\n{json.dumps(answer, indent=2)}"
-            output = None
-        elif output is not None and block.language == "text":
-            lines = output.splitlines()
-            for line in block.text.splitlines():
-                found = any(fnmatch.fnmatchcase(other, _pattern(line)) for other in lines)
-                assert line == ANYTHING or found, f"{place}: {line}\n{output}"
-            output = None
     assert asked or page.name not in {"README.md", "assign.md", "define-segments.md"}
+
+
+def _do(page: Path, block: Block, answer: Block | None, service: Service) -> None:
+    """Run one block and look at its output; one marked `soon`, until it is as the page shows."""
+    until = time.monotonic() + (SOON if block.soon else 0.0)
+    while True:
+        run = service.run(block.text)
+        fault = None
+        if run.returncode != 0:
+            fault = f"{page.name}:{block.line}\n{run.stderr}\n{run.stdout}"
+        elif answer is not None:
+            fault = _fault(page, answer, run.stdout)
+        if fault is None:
+            return
+        assert time.monotonic() < until, fault
+        time.sleep(0.2)
+
+
+def _fault(page: Path, answer: Block, output: str) -> str | None:
+    """How an output differs from what a page shows of it; None where it does not."""
+    place = f"{page.name}:{answer.line}"
+    if answer.language == "json":
+        actual = json.loads(output)
+        if fits(json.loads(answer.text), actual):
+            return None
+        return f"{place}\n{json.dumps(actual, indent=2)}"
+    lines = output.splitlines()
+    for line in answer.text.splitlines():
+        found = any(fnmatch.fnmatchcase(other, _pattern(line)) for other in lines)
+        if line != ANYTHING and not found:
+            return f"{place}: {line}\n{output}"
+    return None
 
 
 @pytest.mark.parametrize(

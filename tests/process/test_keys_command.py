@@ -113,6 +113,18 @@ def test_what_the_command_refuses(installation: Installation) -> None:
     assert "There is no key k_0" in told
     _, told = installation.command("keys", "create", "x", "--scope", "read")
     assert "No key has the scope admin" in told
+    installation.command("keys", "create", "x", "--scope", "read")
+    _, told = installation.command("keys", "revoke", "x", status=1)
+    assert "2 keys are named x: say which of k_" in told
+
+
+def test_a_key_is_revoked_by_its_name(installation: Installation) -> None:
+    installation.command("keys", "create", "Web shop", "--scope", "read")
+    _, told = installation.command("keys", "revoke", "Web shop")
+    assert "k_" in told
+    assert "this machine only" in told
+    _, told = installation.command("keys", "revoke", "Web shop", status=1)
+    assert "There is no key Web shop" in told
 
 
 def test_others_are_not_let_near_a_service_without_keys(installation: Installation) -> None:
