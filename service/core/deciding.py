@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from service.core.bits import bits_of, positions_of
 from service.core.catalog import Catalog
+from service.core.events import Event
 from service.core.instants import MINUTE, to_datetime
 from service.core.lookahead import Horizon, walk
 from service.core.matching import NO_LISTS, Lists, Prepared
@@ -86,8 +87,17 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
+class Patch:
+    """Given traits that a message carries, with the message's own time."""
+
+    traits: Mapping[str, Any]
+    written: Written
+
+
+@dataclass(frozen=True, slots=True)
 class Input:
-    """New facts about a customer: a patch of given traits, when and by whom."""
+    """New facts about a customer: a patch of given traits, when and by whom; and the patches and
+    events of messages, in any order."""
 
     traits: Mapping[str, Any]
     at: int
@@ -95,6 +105,8 @@ class Input:
     message_id: str | None = None
     # Whether the customer did something now, or the service only looked again.
     seen: bool = True
+    patches: Sequence[Patch] = ()
+    events: Sequence[Event] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,19 +297,28 @@ class _Run:
         """Fold new traits in."""
         state = self.state
         if given.traits:
-            written = Written(given.at, given.message_id, given.source)
-            merged = merge(state.traits, state.times, given.traits, written, self.catalog.schema)
-            self.problems = merged.problems
-            self.changes = merged.changes
-            state.traits, state.times = merged.traits, merged.times
-            if merged.changes:
-                self.prepared = None
+            self.merge(given.traits, Written(given.at, given.message_id, given.source))
+        for patch in given.patches:
+            self.merge(patch.traits, patch.written)
         if given.seen and given.at - state.last_seen >= SEEN_EVERY:
             state.last_seen = given.at
             self.stored = True
             if "customer.last_seen" in self.catalog.customer_facts:
                 self.prepared = None
         self.stored = self.stored or bool(self.changes)
+
+    def merge(self, traits: Mapping[str, Any], written: Written) -> None:
+        """Merge given traits into the customer's."""
+        state = self.state
+        merged = merge(state.traits, state.times, traits, written, self.catalog.schema)
+        if written.message_id is not None and merged.times != state.times:
+            # Older messages may still come: they have to meet the time of a value told again.
+            self.stored = True
+        state.traits, state.times = merged.traits, merged.times
+        self.problems += merged.problems
+        self.changes += merged.changes
+        if merged.changes:
+            self.prepared = None
 
     def reason(self) -> Reason:
         """The reason of what new traits change: which they are."""

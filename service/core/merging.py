@@ -187,7 +187,7 @@ def _write(result: Merge, path: str, value: Any, written: Written) -> None:
     steps = path.split(".")
     for length in range(1, len(steps) + 1):
         known = times.get(".".join(steps[:length]))
-        if known is not None and known.at > written.at:
+        if known is not None and _later(known, written):
             return
     *above, last = steps
     times[path] = written
@@ -199,7 +199,7 @@ def _write(result: Merge, path: str, value: Any, written: Written) -> None:
     current = parent.get(last)
     wanted = value
     if isinstance(current, dict):
-        later = _forget_below(times, path, written.at)
+        later = _forget_below(times, path, written)
         if later:
             # What was set below this path later on stands; only what is older goes.
             wanted = _copied(value) if isinstance(value, dict) else {}
@@ -214,6 +214,14 @@ def _write(result: Merge, path: str, value: Any, written: Written) -> None:
         parent[last] = wanted
 
 
+def _later(known: Written, written: Written) -> bool:
+    """Whether what is known was written after what arrives. Of one instant, messages stand in the
+    order of their ids, whichever arrives first, and everything else in that of its arrival."""
+    if known.at != written.at or known.message_id is None or written.message_id is None:
+        return known.at > written.at
+    return (known.message_id, known.source) > (written.message_id, written.source)
+
+
 def _object(traits: dict[str, Any], steps: Sequence[str]) -> tuple[dict[str, Any], bool]:
     """The object at a path, and whether it had to be made where something else, or nothing, was."""
     node, made = traits, False
@@ -226,12 +234,12 @@ def _object(traits: dict[str, Any], steps: Sequence[str]) -> tuple[dict[str, Any
     return node, made
 
 
-def _forget_below(times: dict[str, Written], path: str, at: int) -> list[str]:
-    """Forget what was written below a path up to an instant; what was later, shortest first."""
+def _forget_below(times: dict[str, Written], path: str, written: Written) -> list[str]:
+    """Forget what was written below a path before something else was; what was later, shortest first."""
     prefix = path + "."
     later = []
     for below in [known for known in times if known.startswith(prefix)]:
-        if times[below].at > at:
+        if _later(times[below], written):
             later.append(below.removeprefix(prefix))
         else:
             del times[below]
