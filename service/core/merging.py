@@ -235,7 +235,7 @@ def _object(traits: dict[str, Any], steps: Sequence[str]) -> tuple[dict[str, Any
 
 
 def _forget_below(times: dict[str, Written], path: str, written: Written) -> list[str]:
-    """Forget what was written below a path before something else was; what was later, shortest first."""
+    """Forget what was written below a path earlier; what was written later, shortest first."""
     prefix = path + "."
     later = []
     for below in [known for known in times if known.startswith(prefix)]:
