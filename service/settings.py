@@ -96,6 +96,9 @@ class Settings(BaseSettings):
     list_body_limit: Annotated[int, Field(gt=0, description="Largest uploaded list, bytes.")] = (
         200_000_000
     )
+    tracking_body_limit: Annotated[
+        int, Field(gt=0, description="Largest body of /v1, bytes, unpacked.")
+    ] = 4_194_304
     json_depth: Annotated[int, Field(gt=0, le=200, description="Deepest nesting of JSON.")] = 32
     traits_limit: Annotated[int, Field(gt=0, description="Most traits of one customer.")] = 500
     traits_bytes: Annotated[

@@ -9,9 +9,11 @@ from service.api.services import Services
 from service.flows.assigning import Assigner
 from service.flows.erasing import Eraser
 from service.flows.following import Follower
+from service.flows.ingesting import Ingestor
 from service.flows.jobs import Jobs
 from service.flows.lists import Lists
 from service.flows.publishing import Publisher
+from service.flows.sources import SourceRing
 from service.flows.upkeep import Upkeep
 from service.keyring import KeyRing
 from service.live import Live
@@ -44,7 +46,8 @@ class Process:
         self.database = Database(database_url, settings.database_pool)
         self.live = Live()
         self.keyring = KeyRing()
-        self.follower = Follower(self.database, self.live, self.keyring, settings)
+        sources = SourceRing()
+        self.follower = Follower(self.database, self.live, self.keyring, sources, settings)
         self.metrics = Metrics()
         self.writer = Writer(
             self.database,
@@ -65,8 +68,10 @@ class Process:
             database=self.database,
             live=self.live,
             keyring=self.keyring,
+            sources=sources,
             writer=self.writer,
             assigner=Assigner(self.database, self.live, self.writer, clock),
+            ingestor=Ingestor(self.database, self.writer),
             publisher=publisher,
             lists=Lists(self.database, publisher.publications, erasures),
             jobs=self.jobs,

@@ -22,6 +22,7 @@ from service.api import (
     operations,
     problems,
     segments,
+    sources,
     traits,
     versions,
 )
@@ -32,6 +33,8 @@ from service.api.problems import HttpProblem
 from service.api.proxies import Proxies
 from service.api.scopes import Table
 from service.api.services import Services
+from service.api.tracking import PATHS as TRACKING
+from service.api.tracking import TrackingRoutes
 from service.core.deciding import Undecidable
 from service.core.parsing import Invalid
 from service.store.database import CANT_READ
@@ -49,10 +52,16 @@ class Application:
     def __init__(self, cold: FastAPI, services: Services) -> None:
         self.cold = cold
         self._hot = AssignRoutes(services.assigner, services.settings, services.metrics.request)
+        self._tracking = TrackingRoutes(
+            services.ingestor, services.sources, services.settings, services.clock,
+            services.metrics.request,
+        )  # fmt: skip
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] in HOT:
             await self._hot(scope, receive, send)
+        elif scope["type"] == "http" and scope["path"] in TRACKING:
+            await self._tracking(scope, receive, send)
         else:
             await self.cold(scope, receive, send)
 
@@ -93,6 +102,7 @@ def create_app(services: Services, start: AbstractAsyncContextManager[Any] | Non
         traits,
         operations,
         keys,
+        sources,
         audit,
     ):
         app.include_router(module.router)
@@ -101,7 +111,7 @@ def create_app(services: Services, start: AbstractAsyncContextManager[Any] | Non
     describe(app)
     return Door(
         Application(app, services),
-        Table(app.routes, HOT),
+        Table(app.routes, {*HOT, *TRACKING}),
         services.keyring,
         services.clock,
         services.metrics.request,

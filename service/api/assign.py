@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from itertools import islice
 from typing import Annotated, Any
 
@@ -256,14 +256,20 @@ async def respond(send: Send, status: int, body: bytes) -> None:
 
 
 async def respond_problem(
-    send: Send, problem: HttpProblem, path: str, allow: str | None = None
+    send: Send,
+    problem: HttpProblem,
+    path: str,
+    allow: str | None = None,
+    beside: Sequence[tuple[bytes, bytes]] = (),
 ) -> None:
-    """Answer with a problem; `allow`: the methods that the path takes instead."""
+    """Answer with a problem; `allow`: the methods that the path takes instead; `beside`: further
+    headers."""
     body = problems.encoded(problem, path)
     headers = [
         (b"content-type", problems.MEDIA_TYPE.encode()),
         (b"content-length", str(len(body)).encode()),
         *((name.encode(), value.encode()) for name, value in problems.headers(problem).items()),
+        *beside,
     ]
     if allow is not None:
         headers.append((b"allow", allow.encode()))

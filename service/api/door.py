@@ -13,8 +13,9 @@ from service.api.callers import forbidden
 from service.api.paths import matchable
 from service.api.problems import HttpProblem, not_found
 from service.api.proxies import Proxies
-from service.api.scopes import Found, Table
+from service.api.scopes import Found, Own, Table
 from service.core.access import LOCAL, NOBODY, Caller
+from service.core.access import Scope as Access
 from service.keyring import KeyRing
 
 log = structlog.get_logger()
@@ -69,9 +70,10 @@ class Door:
         needed = route.methods[method] if route is not None and known else None
         if self._keyring.protected:
             peer = scope.get("client")
-            protection.check(peer[0] if peer else None, method, scope["headers"])
+            pages = isinstance(needed, Own)
+            protection.check(peer[0] if peer else None, method, scope["headers"], pages=pages)
             caller = LOCAL
-        elif known and needed is None:
+        elif known and (needed is None or isinstance(needed, Own)):
             caller = NOBODY
         else:
             caller = self._keyed(scope)
@@ -80,7 +82,7 @@ class Door:
         if not known:
             detail = f"this path takes {' and '.join(route.methods)}"
             raise HttpProblem(405, "method_not_allowed", detail)
-        if needed is not None and not caller.may(needed):
+        if isinstance(needed, Access) and not caller.may(needed):
             raise forbidden(needed)
         return caller
 

@@ -17,8 +17,9 @@ _HIGHEST_PORT = 65_535
 Headers = Iterable[tuple[bytes, bytes]]
 
 
-def check(peer: str | None, method: str, headers: Headers) -> None:
-    """Go on only for a request from this machine. Raises HttpProblem 403, 415."""
+def check(peer: str | None, method: str, headers: Headers, *, pages: bool = False) -> None:
+    """Go on only for a request from this machine. `pages`: a web page may send it too, as the
+    route asks for a key of its own. Raises HttpProblem 403, 415."""
     if peer is None or not is_loopback(peer):
         raise _refused("it comes from another machine")
     host = origin = media_type = None
@@ -43,6 +44,8 @@ def check(peer: str | None, method: str, headers: Headers) -> None:
             raise _refused("it came through a proxy, as its headers tell")
     if host is None or not _names_this_machine(host):
         raise _refused("its Host is not localhost, 127.0.0.1 or [::1]")
+    if pages:
+        return
     if origin is not None and origin.lower() != b"http://" + host.lower():
         raise _refused("a web page of another origin sent it")
     # A browser sends other bodies for any page without asking first.

@@ -237,6 +237,10 @@ class TraitDeclaration(Strict):
         default=False,
         description="Masked, with all below it, for callers without the scope `personal`.",
     )
+    writable_by: Literal["server"] | None = Field(
+        default=None,
+        description="`server`: sources of type browser can't write it, nor what is below it.",
+    )
     description: Annotated[Text, Field(max_length=2_000)] = ""
 
 

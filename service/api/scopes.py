@@ -7,14 +7,27 @@ place of a draft) is asked by the handler, with `callers.require`.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 from fastapi.routing import iter_route_contexts
 from starlette.routing import BaseRoute
 
 from service.core.access import Scope
 
+
+class Own(Enum):
+    """A key that is none of `/keys`: the route itself asks for it, as it may stand in the body."""
+
+    WRITE_KEY = "the write key of a source"
+
+
+Needed = Scope | Own | None
+
+# Any page may send to these, and ask first whether it may: see docs/decisions/0016.
+_TRACKING: Mapping[str, Needed] = {"POST": Own.WRITE_KEY, "OPTIONS": Own.WRITE_KEY}
+
 # By path and method; None: nobody is asked for a key.
-ROUTES: Mapping[str, Mapping[str, Scope | None]] = {
+ROUTES: Mapping[str, Mapping[str, Needed]] = {
     "/assign": {"POST": Scope.ASSIGN},
     "/assign/batch": {"POST": Scope.ASSIGN},
     "/segments": {"GET": Scope.READ, "POST": Scope.WRITE},
@@ -45,6 +58,26 @@ ROUTES: Mapping[str, Mapping[str, Scope | None]] = {
     "/keys": {"GET": Scope.ADMIN, "POST": Scope.ADMIN},
     "/keys/{key_id}": {"DELETE": Scope.ADMIN},
     "/audit": {"GET": Scope.ADMIN},
+    "/sources": {"GET": Scope.READ, "POST": Scope.ADMIN},
+    "/sources/{source_id}": {"GET": Scope.READ, "PUT": Scope.ADMIN, "DELETE": Scope.ADMIN},
+    "/sources/{source_id}/rotate-key": {"POST": Scope.ADMIN},
+    "/sources/{source_id}/rejects": {"GET": Scope.READ},
+    "/v1/batch": _TRACKING,
+    "/v1/import": _TRACKING,
+    "/v1/identify": _TRACKING,
+    "/v1/track": _TRACKING,
+    "/v1/page": _TRACKING,
+    "/v1/screen": _TRACKING,
+    "/v1/group": _TRACKING,
+    "/v1/alias": _TRACKING,
+    "/v1/merge": _TRACKING,
+    "/v1/b": _TRACKING,
+    "/v1/i": _TRACKING,
+    "/v1/t": _TRACKING,
+    "/v1/p": _TRACKING,
+    "/v1/s": _TRACKING,
+    "/v1/g": _TRACKING,
+    "/v1/a": _TRACKING,
     "/catalog": {"GET": Scope.READ},
     "/jobs": {"GET": Scope.READ},
     "/jobs/{job_id}": {"GET": Scope.READ},
@@ -60,7 +93,7 @@ class Found:
     """The route of a path, as it is written, and what each of its methods asks for."""
 
     path: str
-    methods: Mapping[str, Scope | None]
+    methods: Mapping[str, Needed]
 
 
 class Table:

@@ -9,9 +9,11 @@ from fastapi import Depends, Request
 from service.api.observing import Metrics
 from service.flows.assigning import Assigner
 from service.flows.erasing import Eraser
+from service.flows.ingesting import Ingestor
 from service.flows.jobs import Jobs
 from service.flows.lists import Lists
 from service.flows.publishing import Publisher
+from service.flows.sources import SourceRing
 from service.keyring import KeyRing
 from service.live import Live
 from service.settings import Settings
@@ -28,8 +30,10 @@ class Services:
     database: Database
     live: Live
     keyring: KeyRing
+    sources: SourceRing
     writer: Writer
     assigner: Assigner
+    ingestor: Ingestor
     publisher: Publisher
     lists: Lists
     jobs: Jobs

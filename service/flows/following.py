@@ -1,4 +1,5 @@
-"""Following the store: what is active is loaded, compiled aside and swapped in whole; keys too."""
+"""Following the store: what is active is loaded, compiled aside and swapped in whole; keys and
+sources too."""
 
 import asyncio
 import gc
@@ -15,6 +16,7 @@ from service.core.instants import zone_named
 from service.core.parsing import Schema
 from service.core.personal import Personal
 from service.core.traits import TraitType
+from service.flows.sources import SourceRing
 from service.keyring import KeyRing
 from service.live import ActiveModel, Live, RefusedModel, Served
 from service.scoring import bundle
@@ -109,14 +111,21 @@ def _load(row: ModelRow, bundles: Path) -> ActiveModel:
 
 
 class Follower:
-    """Keeps a Live at the catalog's newest revision, and a KeyRing at the keys there are."""
+    """Keeps a Live at the catalog's newest revision, and the keys and sources known that there
+    are."""
 
     def __init__(
-        self, database: Database, live: Live, keyring: KeyRing, settings: Settings
+        self,
+        database: Database,
+        live: Live,
+        keyring: KeyRing,
+        sources: SourceRing,
+        settings: Settings,
     ) -> None:
         self._database = database
         self._live = live
         self._keyring = keyring
+        self._sources = sources
         self._settings = settings
         self._loading = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -149,8 +158,9 @@ class Follower:
                     loop.call_later(GRACE, model.scorer.close)
 
     async def look(self) -> None:
-        """Look at the keys, and at the head: catch up with both."""
+        """Look at the keys, the sources and the head: catch up with all."""
         await self._keyring.look(self._database)
+        await self._sources.look(self._database)
         async with self._database.engine.connect() as connection:
             revision = await catalogs.head_revision(connection)
         if not self._live.loaded or revision > self._live.served.revision:

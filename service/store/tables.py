@@ -285,3 +285,39 @@ erasures = Table(
     # What came for this identity afterwards and was dropped.
     Column("dropped", BigInteger, nullable=False, server_default=text("0")),
 )
+
+sources = Table(
+    "sources",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    # The shop that its orders belong to; null: none is told.
+    Column("store", Text),
+    # SHA-256 of the write key, which is shown once and kept nowhere.
+    Column("digest", LargeBinary, nullable=False, unique=True),
+    Column("enabled", Boolean, nullable=False),
+    # Events a minute; null: as many as there are.
+    Column("rate_limit", Integer),
+    Column("created_at", Instant, nullable=False),
+    CheckConstraint("type in ('browser', 'server')", name="type"),
+)
+
+rejects = Table(
+    "rejects",
+    metadata,
+    # What sources sent and was not taken: the newest of each.
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("source_id", Id, ForeignKey("sources.id", ondelete="CASCADE"), nullable=False),
+    Column("received_at", Instant, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("pointer", Text, nullable=False),
+    Column("message_id", Text),
+    # Whose message it is, as far as it tells: it is erased with them.
+    Column("customer_id", Id),
+    # The message as it came, cut; null where it must not be kept.
+    Column("message", Text),
+    Index(None, "source_id", "id"),
+    Index(None, "customer_id"),
+)

@@ -1,0 +1,295 @@
+"""Messages of Segment's specification, as its SDKs and RudderStack's send them.
+
+One message is one JSON object. What is wrong with one is told as a reject and spoils no other; of
+a message that can be taken in part, the rest is taken.
+"""
+
+import base64
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from service.core.events import Event
+from service.core.identities import anonymous_customer
+from service.core.parsing import Problem, escape
+from service.intake.bodies import Envelope
+from service.intake.clocks import instant_of, true_time
+from service.intake.contexts import context_traits, event_context, page_properties
+from service.intake.messages import Message, Reject, Taken
+from service.intake.traits import NOTHING_WITHHELD, Withheld, fitting, folded, folded_company
+
+MESSAGE_BYTES = 32_768
+ID_LENGTH = 256
+MESSAGE_ID_LENGTH = 100
+EVENT_NAME_LENGTH = 256
+
+_VIEWS = {"page": "Page Viewed", "screen": "Screen Viewed"}
+_ALIASES = {"Completed Order": "Order Completed"}
+_TAKEN = frozenset({"identify", "track", "page", "screen", "group"})
+_LATER = frozenset({"alias", "merge"})
+_NUL = b"\\u0000"  # JSON holds it in no other form
+
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On what terms a source's messages are taken. `source`: its id; `received_at`: microseconds
+    since the epoch; `new_id()`: an id that no message had before; `withheld`: what the source may
+    not write; `ip`: of a browser, the address that the request came from."""
+
+    source: str
+    received_at: int
+    new_id: Callable[[], str]
+    withheld: Withheld = NOTHING_WITHHELD
+    browser: bool = False
+    ip: str | None = None
+    depth: int = 32
+
+
+class _Refused(Exception):
+    """The message can't be taken at all."""
+
+    def __init__(self, code: str, detail: str, pointer: str = "") -> None:
+        super().__init__(detail)
+        self.problem = Problem(pointer, code, detail)
+
+
+def take(messages: Sequence[bytes], kind: str | None, shared: Envelope, terms: Terms) -> Taken:
+    """Messages read, all of `kind`, or (None) each of the type that it names; `shared`: what they
+    came in."""
+    taken = Taken()
+    sent_at = shared.sent_at
+    for raw in messages:
+        reading = _Reading(raw, terms)
+        try:
+            message = reading.message(kind, shared.context, sent_at)
+        except _Refused as refused:
+            reading.faults = [refused.problem]
+        else:
+            taken.messages.append(message)
+        taken.rejects += [
+            Reject(
+                fault.code, fault.detail, fault.pointer, raw,
+                reading.customer_id, reading.message_id,
+            )
+            for fault in reading.faults
+        ]  # fmt: skip
+    return taken
+
+
+class _Reading:
+    """One message while it is read."""
+
+    def __init__(self, raw: bytes, terms: Terms) -> None:
+        self.raw = raw
+        self.terms = terms
+        self.faults: list[Problem] = []
+        self.customer_id: str | None = None
+        self.message_id: str | None = None
+
+    def message(self, kind: str | None, context: Mapping[str, Any], sent_at: Any) -> Message:
+        """The message. Raises _Refused."""
+        body = self.document()
+        self.message_id = _given_id(body.get("messageId"))
+        self.customer_id = _customer(body)
+        kind = self.kind(kind or body.get("type"))
+        own = self.object(body, "context")
+        if context:
+            own = {**context, **own}
+        # What the sender says, and not what we make of it, names a message that has no id.
+        told = body.get("originalTimestamp") or body.get("timestamp")
+        at = self.instant(told, body.get("sentAt") or sent_at)
+        event = properties = None
+        if kind in ("track", *_VIEWS):
+            properties = self.object(body, "properties")
+            event = _event_name(kind, body)
+        traits = self.traits(kind, body, own)
+        if self.message_id is None:
+            self.message_id = self.derived(event or kind, told, properties or traits)
+        return Message(
+            self.customer_id,
+            self.message_id,
+            at,
+            traits,
+            None
+            if event is None or properties is None
+            else Event(
+                event,
+                at,
+                self.completed(kind, body, properties, own),
+                self.message_id,
+                self.terms.source,
+            ),
+            self.raw,
+        )
+
+    def document(self) -> dict[str, Any]:
+        """The message as an object that can be stored."""
+        if len(self.raw) > MESSAGE_BYTES:
+            raise _Refused("too_large", f"a message has {MESSAGE_BYTES:,} bytes at most")
+        try:
+            body = _decode(self.raw)
+        except msgspec.ValidationError as error:
+            raise _Refused("type", "a message has to be an object") from error
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise _Refused("bad_value", f"this can't be read as JSON: {error}") from error
+        deep = self.raw.count(b"{") + self.raw.count(b"[") > self.terms.depth
+        if deep or _NUL in self.raw:
+            _look_through(body, "", 0, self.terms.depth)
+        return body
+
+    def kind(self, kind: Any) -> str:
+        """The type of message, which the source may send."""
+        if kind in _LATER:
+            raise _Refused("not_available", f"{kind} can't be taken in this version", "/type")
+        if kind not in _TAKEN:
+            raise _Refused("unknown_type", f"the types are {', '.join(sorted(_TAKEN))}", "/type")
+        return str(kind)
+
+    def object(self, body: Mapping[str, Any], name: str) -> dict[str, Any]:
+        """A member that is an object; empty where it is missing, or told to be something else."""
+        value = body.get(name)
+        if isinstance(value, dict):
+            return value
+        if value is not None:
+            self.faults.append(Problem(f"/{name}", "type", f"{name} has to be an object"))
+        return {}
+
+    def instant(self, told: Any, sent_at: Any) -> int:
+        """When it happened."""
+        timestamp = instant_of(told)
+        if timestamp is None and told is not None:
+            detail = "this is no instant of ISO 8601; the instant of receipt was taken"
+            self.faults.append(Problem("/timestamp", "bad_value", detail))
+        return true_time(timestamp, instant_of(sent_at), self.terms.received_at)
+
+    def traits(
+        self, kind: str, body: Mapping[str, Any], context: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """The traits that a message gives: of its context, then its own over them."""
+        result = self.fit(context_traits(context), "/context")
+        told = context.get("traits")
+        if isinstance(told, dict):
+            result |= self.fit(folded(told), "/context/traits")
+        if kind == "identify":
+            result |= self.fit(folded(self.object(body, "traits")), "/traits")
+        elif kind == "group":
+            company = folded_company(self.object(body, "traits"))
+            result |= self.fit({"group_id": _group(body)}, "/groupId")
+            if company:
+                kept = self.fit({"company": company}, "/traits")
+                result |= kept
+        return result
+
+    def fit(self, traits: dict[str, Any], pointer: str) -> dict[str, Any]:
+        """Traits without those that can't be or may not be written here."""
+        if not traits:
+            return traits
+        traits = fitting(traits, pointer, self.faults)
+        return self.terms.withheld.without(traits, pointer, self.faults)
+
+    def completed(
+        self,
+        kind: str,
+        body: Mapping[str, Any],
+        properties: dict[str, Any],
+        context: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        """An event's properties with what the message tells elsewhere, where they lack it."""
+        ip = None
+        if self.terms.browser:
+            # Pages may tell another address, such as 0.0.0.0, to have none kept.
+            ip = context.get("ip") if isinstance(context.get("ip"), str) else self.terms.ip
+        beside: dict[str, Any] = {}
+        kept = event_context(context, ip)
+        if kept:
+            beside["context"] = kept
+        if kind in _VIEWS:
+            beside |= page_properties(context)
+            for name in ("name", "category"):
+                if isinstance(body.get(name), str):
+                    beside[name] = body[name]
+        return {**beside, **properties} if beside else properties
+
+    def derived(self, name: str, told: Any, content: Any) -> str:
+        """An id for a message without one: the same whenever it is sent again. Without a time of
+        its own each delivery is a message."""
+        if told is None:
+            return self.terms.new_id()
+        digest = hashlib.sha256(_encode([self.customer_id, name, told, content])).digest()
+        return "derived-" + _text(digest)
+
+
+def _text(digest: bytes) -> str:
+    return base64.b32encode(digest)[:26].decode().lower()
+
+
+def _given_id(value: Any) -> str | None:
+    """A message's own id; of a longer one, what it comes to."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str) or not value:
+        return None
+    if len(value) <= MESSAGE_ID_LENGTH:
+        return value
+    return "long-" + _text(hashlib.sha256(value.encode()).digest())
+
+
+def _identity(value: Any) -> str | None:
+    """An id, which some SDKs send as a number."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) and value else None
+
+
+def _customer(body: Mapping[str, Any]) -> str:
+    user_id = _identity(body.get("userId"))
+    if user_id is not None:
+        if len(user_id) > ID_LENGTH:
+            raise _Refused("too_long", f"an id has {ID_LENGTH} characters at most", "/userId")
+        return user_id
+    anonymous_id = _identity(body.get("anonymousId"))
+    if anonymous_id is None:
+        raise _Refused("required", "a message names a userId or an anonymousId", "/userId")
+    return anonymous_customer(anonymous_id)
+
+
+def _group(body: Mapping[str, Any]) -> str:
+    group_id = _identity(body.get("groupId"))
+    if group_id is None:
+        raise _Refused("required", "a group message names its groupId", "/groupId")
+    return group_id
+
+
+def _event_name(kind: str, body: Mapping[str, Any]) -> str:
+    if kind in _VIEWS:
+        return _VIEWS[kind]
+    name = body.get("event")
+    if not isinstance(name, str) or not name:
+        raise _Refused("required", "a track message names its event", "/event")
+    if len(name) > EVENT_NAME_LENGTH:
+        detail = f"an event's name has {EVENT_NAME_LENGTH} characters at most"
+        raise _Refused("too_long", detail, "/event")
+    return _ALIASES.get(name, name)
+
+
+def _look_through(value: Any, pointer: str, depth: int, limit: int) -> None:
+    """Refuse what JSON can hold and PostgreSQL can't, and what is nested too deep."""
+    if isinstance(value, str):
+        if "\0" in value:
+            raise _Refused("bad_value", "U+0000 can't be stored in a text", pointer)
+        return
+    if not isinstance(value, dict | list):
+        return
+    if depth == limit:
+        raise _Refused("too_deep", "the JSON is nested too deep", pointer)
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    for name, item in items:
+        if isinstance(name, str) and "\0" in name:
+            raise _Refused("bad_value", "U+0000 can't be stored in a name", pointer)
+        _look_through(item, f"{pointer}/{escape(name)}", depth + 1, limit)
