@@ -17,6 +17,7 @@ from service.core.deciding import (
     decide_together,
     decision_of,
 )
+from service.core.deriving import Derivations
 from service.core.personal import NOBODYS, Personal
 from service.core.traits import Profile
 from service.scoring.errors import ScorerUnavailable
@@ -75,6 +76,11 @@ class Served:
     def has_lists(self) -> bool:
         """Whether deciding needs to know the lists a customer is on."""
         return bool(self.catalog.matcher.list_bits)
+
+    @property
+    def derivations(self) -> Derivations:
+        """The aggregates of events that deciding evaluates."""
+        return self.catalog.derivations
 
     def score(self, profile: Profile) -> Outputs:
         """What every model says of one profile, by the model's name. Raises Undecidable."""

@@ -8,15 +8,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from service.core.aggregates import Aggregate
 from service.core.conditions import (
     Condition,
     Field,
     Source,
+    aggregates_of,
     model_of,
     models_of,
     references_of,
     rules_of,
 )
+from service.core.deriving import NO_DERIVATIONS, Derivations
 from service.core.matching import Level, Matcher, fields_read
 from service.core.parsing import Invalid, Problem, Schema, parse_condition
 from service.core.references import (
@@ -87,6 +90,8 @@ class Catalog:
     models: frozenset[str] = frozenset()
     # Facts of the customer record that conditions read.
     customer_facts: frozenset[str] = frozenset()
+    # The aggregates of events that traits and conditions hold.
+    derivations: Derivations = NO_DERIVATIONS
     keys: Sequence[str] = field(default_factory=list)
 
 
@@ -96,8 +101,11 @@ def compile_catalog(
     revision: int = 0,
     previous: Catalog | None = None,
     missing_models: Mapping[str, str] | None = None,
+    aggregates: Mapping[str, Aggregate] | None = None,
 ) -> Catalog:
     """Compile active definitions. Conditions unchanged since `previous` are not parsed again.
+
+    `aggregates`: those that are traits, by name.
 
     `missing_models`: models that should be served and can't be, each with the reason. Segments
     that read them are refused: without the model they would look as if everyone had left.
@@ -119,8 +127,10 @@ def compile_catalog(
     levels = _levels_or_refuse(segments, refused)
     schemes = schemes_of(segments.values())
     lists = sorted(key for key, segment in segments.items() if segment.condition is None)
-    matcher = Matcher(lists, levels, schema.zone)
     conditions = [s.condition for s in segments.values() if s.condition is not None]
+    held = {each.name: each for condition in conditions for each in aggregates_of(condition)}
+    derivations = Derivations({**(aggregates or {}), **held}, schema.zone)
+    matcher = Matcher(lists, levels, schema.zone, derivations.moving)
     fields = fields_read(conditions).values()
     return Catalog(
         revision=revision,
@@ -132,6 +142,7 @@ def compile_catalog(
         refused_keys=frozenset(refused),
         models=frozenset[str]().union(*map(models_of, conditions)),
         customer_facts=frozenset(f.name for f in fields if f.source is Source.CUSTOMER),
+        derivations=derivations,
         keys=matcher.keys,
     )
 

@@ -8,10 +8,13 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from service.core.operators import Operator
 from service.core.traits import ABSENT, Profile, TraitType
+
+if TYPE_CHECKING:
+    from service.core.aggregates import Aggregate
 
 
 class Source(StrEnum):
@@ -21,17 +24,19 @@ class Source(StrEnum):
     SEGMENT = "segment"
     MODEL = "model"
     CUSTOMER = "customer"
+    EVENT = "event"
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
     """What a rule reads: a trait by its dotted path, a segment, a model's output, a fact of the
-    customer record. `type` is the declared type, None where none is."""
+    customer record, an aggregate of events. `type` is the declared type, None where none is."""
 
     name: str
     source: Source
     path: tuple[str, ...]
     type: TraitType | None = None
+    aggregate: "Aggregate | None" = None
 
     def read(self, profile: Profile) -> Any:
         """The raw value in a profile, or ABSENT (missing, or null)."""
@@ -104,6 +109,14 @@ def references_of(condition: Condition) -> frozenset[str]:
     return frozenset(
         rule.field.path[0] for rule in rules_of(condition) if rule.field.source is Source.SEGMENT
     )
+
+
+def aggregates_of(condition: Condition) -> Iterator["Aggregate"]:
+    """The aggregates that a tree's rules hold themselves."""
+    for rule in rules_of(condition):
+        for field in (rule.field, rule.other):
+            if field is not None and field.aggregate is not None:
+                yield field.aggregate
 
 
 def model_of(field: Field) -> str | None:

@@ -13,10 +13,11 @@ from service.core.bits import bits_of, positions_of
 from service.core.catalog import Catalog
 from service.core.events import Event
 from service.core.instants import MINUTE, to_datetime
-from service.core.lookahead import Horizon, walk
+from service.core.lookahead import Horizon, walk, walk_changing
 from service.core.matching import NO_LISTS, Lists, Prepared
 from service.core.merging import Change, Written, merge
 from service.core.parsing import Problem
+from service.core.timelines import Timeline
 
 CATCH_UP_AFTER = 100
 SEEN_EVERY = MINUTE
@@ -84,6 +85,8 @@ class State:
     due_at: int | None = None
     memberships: dict[str, Membership] = field(default_factory=dict)
     lists: Lists = NO_LISTS
+    # What derived traits need of the customer's events, by the series' key.
+    histories: dict[str, Timeline] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,16 +133,19 @@ class Decision:
     problems: list[Problem] = field(default_factory=list)
     transitions: list[Transition] = field(default_factory=list)
     stored: bool = False
+    # The derived traits, and whether their events are no longer what was stored.
+    derived: Mapping[str, Any] = field(default_factory=dict)
+    remembered: bool = False
     # What decided: the caller's own, to read positions and versions of models by.
     served: Any = None
 
 
-def profile_of(catalog: Catalog, state: State, outputs: Outputs) -> dict[str, Any]:
-    """The traits of a customer with the record's facts and the models' outputs beside them.
-
-    Their names hold a dot or a colon, which no trait's may.
-    """
-    profile = dict(state.traits)
+def profile_of(
+    catalog: Catalog, state: State, outputs: Outputs, derived: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The traits of a customer, given and derived, with the record's facts and the models' outputs
+    beside them, whose names hold a dot or a colon, which no trait's may."""
+    profile = {**state.traits, **derived}
     profile["customer_id"] = state.customer_id
     for name in catalog.customer_facts:
         profile[name] = _FACTS[name](state)
@@ -208,7 +214,7 @@ def decision_of(
             yield from run.settle(now)
     if given is not None:
         run.take(given)
-        yield from run.at(now, run.reason())
+        yield from run.at(now, run.reason(given))
     elif state.decided_at is None:
         yield from run.at(now, {"kind": "trait"})
     return (yield from run.decision(now))
@@ -261,25 +267,63 @@ class _Run:
         self.stored = state.decided_at is None or state.catalog_revision != catalog.revision
         self.outputs: Outputs = {}
         self.prepared: Prepared | None = None
+        # From when until when the derived traits are what was looked up.
+        self.since = 0
+        self.until: int | None = None
+        self.derived: Mapping[str, Any] = {}
+        # Traits of an unrecorded call that stand in for derived ones.
+        self.overriding: Mapping[str, Any] = {}
+        self.remembered = False
         self.truths = 0
         self.horizon = Horizon()
         self.decided: int | None = None
 
-    def prepare(self) -> Asking[Prepared]:
-        if self.prepared is None:
-            state = self.state
-            self.outputs = yield state.traits
-            profile = profile_of(self.catalog, state, self.outputs)
-            self.prepared = self.catalog.matcher.prepare(profile, state.lists)
+    def prepare(self, instant: int) -> Asking[Prepared]:
+        """The profile at an instant, looked up."""
+        if (
+            self.prepared is None
+            or instant < self.since
+            or (self.until is not None and instant >= self.until)
+        ):
+            self.derive(instant)
+            self.outputs = yield self.known()
+            self.prepared = self.looked_up(self.derived)
         return self.prepared
+
+    def known(self) -> Mapping[str, Any]:
+        traits = self.state.traits
+        return {**traits, **self.derived} if self.derived else traits
+
+    def derive(self, instant: int) -> None:
+        derivations, histories = self.catalog.derivations, self.state.histories
+        self.derived = {**derivations.values(histories, instant), **self.overriding}
+        self.since, self.until = instant, derivations.next_change(histories, instant)
+
+    def looked_up(self, derived: Mapping[str, Any]) -> Prepared:
+        profile = profile_of(self.catalog, self.state, self.outputs, derived)
+        return self.catalog.matcher.prepare(profile, self.state.lists)
+
+    def profile_at(self, instant: int) -> tuple[Prepared, int | None]:
+        """The profile as it will be, the models' outputs as they are."""
+        derivations, histories = self.catalog.derivations, self.state.histories
+        derived = {**derivations.values(histories, instant), **self.overriding}
+        return self.looked_up(derived), derivations.next_change(histories, instant)
+
+    def look_ahead(self, prepared: Prepared, instant: int) -> None:
+        if self.until is None:
+            self.horizon = walk(prepared, instant, self.truths)
+        else:
+            self.horizon = walk_changing(
+                prepared, self.until, self.profile_at, instant, self.truths
+            )
+        self.state.due_at = self.horizon.valid_until
 
     def at(self, instant: int, reason: Reason) -> Asking[None]:
         """Decide at an instant: diff with the memberships, and look ahead."""
-        prepared = yield from self.prepare()
+        prepared = yield from self.prepare(instant)
         self.truths = prepared.at(instant)
         self.diff(instant, reason)
-        self.horizon = walk(prepared, instant, self.truths)
-        self.state.due_at = self.horizon.valid_until
+        self.look_ahead(prepared, instant)
         self.decided = instant
 
     def settle(self, now: int) -> Asking[None]:
@@ -300,12 +344,23 @@ class _Run:
             self.merge(given.traits, Written(given.at, given.message_id, given.source))
         for patch in given.patches:
             self.merge(patch.traits, patch.written)
+        self.remember(given.events)
         if given.seen and given.at - state.last_seen >= SEEN_EVERY:
             state.last_seen = given.at
             self.stored = True
             if "customer.last_seen" in self.catalog.customer_facts:
                 self.prepared = None
         self.stored = self.stored or bool(self.changes)
+
+    def remember(self, events: Sequence[Event]) -> None:
+        """Put events into the timelines that want them."""
+        added = self.catalog.derivations.entries(events)
+        for key, entries in added.items():
+            self.state.histories.setdefault(key, Timeline()).add(entries)
+        if added:
+            self.remembered = True
+            self.stored = True
+            self.prepared = None
 
     def merge(self, traits: Mapping[str, Any], written: Written) -> None:
         """Merge given traits into the customer's."""
@@ -320,8 +375,10 @@ class _Run:
         if merged.changes:
             self.prepared = None
 
-    def reason(self) -> Reason:
-        """The reason of what new traits change: which they are."""
+    def reason(self, given: Input) -> Reason:
+        """The reason of what new facts change: the last event, or which traits."""
+        if given.events and not self.changes:
+            return {"kind": "event", "event": max(given.events, key=lambda event: event.at).name}
         names = sorted({change.path for change in self.changes})[:20]
         return {"kind": "trait", "traits": names} if names else {"kind": "trait"}
 
@@ -360,10 +417,9 @@ class _Run:
         state = self.state
         if self.decided is None:
             # Nothing was due and nothing came: the stored answer stands, told as of now.
-            prepared = yield from self.prepare()
+            prepared = yield from self.prepare(now)
             self.truths = prepared.at(now)
-            self.horizon = walk(prepared, now, self.truths)
-            state.due_at = self.horizon.valid_until
+            self.look_ahead(prepared, now)
         state.catalog_revision = self.catalog.revision
         if self.stored:
             state.decided_at = now
@@ -377,4 +433,6 @@ class _Run:
             problems=self.problems,
             transitions=self.transitions,
             stored=self.stored,
+            derived=self.derived,
+            remembered=self.remembered,
         )

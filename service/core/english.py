@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from datetime import UTC
 from typing import Any
 
+from service.core.aggregates import Aggregate, Function
 from service.core.comparisons import TIMES
 from service.core.conditions import Condition, Field, Group, Rule, Source, model_of, rules_of
 from service.core.instants import Duration, parse_instant
@@ -83,9 +84,47 @@ def field_english(field: Field) -> str:
     model = model_of(field)
     if model is not None:
         return f"the {field.name.rpartition('.')[2]} by model {model}"
+    if field.aggregate is not None:
+        return aggregate_english(field.aggregate)
     if all(map(_plain_step, field.path if field.source is Source.TRAIT else ())):
         return "'s ".join(step.replace("_", " ") for step in field.name.split("."))
     return _quoted(field.name)
+
+
+_FUNCTIONS = {
+    Function.COUNT: "the number of",
+    Function.SUM: "the sum of",
+    Function.AVG: "the average of",
+    Function.MIN: "the least of",
+    Function.MAX: "the most of",
+    Function.FIRST: "the first of",
+    Function.LAST: "the last of",
+    Function.DISTINCT: "the number of different values of",
+    Function.MODE: "the most frequent of",
+    Function.MEDIAN_GAP: "the median of the days between",
+}
+
+
+def aggregate_english(aggregate: Aggregate) -> str:
+    """An aggregate as people say it: `the sum of “total” of “Order Completed” in the last 30
+    days`. Names of events and of what they hold are always quoted."""
+    series = aggregate.series
+    words = [_FUNCTIONS[aggregate.function]]
+    if series.of is not None:
+        words.append(f"{_quoted('.'.join(series.of[1:]))} of")
+        if series.each is not None and series.of[0] != "item":
+            words.append("the event of")
+    if series.each is not None:
+        words.append(f"each of {_quoted('.'.join(series.each[1:]))} of")
+    words.append(_quoted(series.event))
+    if series.where is not None:
+        words.append(f"where ({_node(series.where, _names(series.where), outermost=True)})")
+    if aggregate.within is not None:
+        words.append(f"in the last {aggregate.within.english}")
+    elif aggregate.between is not None:
+        began, ended = (each.english for each in aggregate.between)
+        words.append(f"from {began} ago until {ended} ago")
+    return " ".join(words)
 
 
 def _plain_step(step: str) -> bool:

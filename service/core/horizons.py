@@ -6,13 +6,15 @@ before 29 March can lie before a month before 28 March), so there the few days a
 change are searched.
 """
 
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from datetime import timedelta, tzinfo
 from typing import Any
 
 from service.core import instants
+from service.core.aggregates import Aggregate
 from service.core.conditions import Rule
-from service.core.instants import DAY, LAST, Moment
+from service.core.instants import DAY, LAST, Duration, Moment
 from service.core.operators import OPERATORS
 from service.core.traits import WRONG_TYPE, TraitType, read
 
@@ -41,7 +43,7 @@ def _within_last(raw: Any, rule: Rule, moment: Moment) -> int | None:
     leaves = instants.shift(value, rule.operand, moment.zone, 1)
     if not rule.operand.months:
         return leaves if moment.now < leaves else None
-    return _search(rule, raw, moment, leaves)
+    return _search(_truth(rule, raw, moment.zone), moment, leaves)
 
 
 def _within_next(raw: Any, rule: Rule, moment: Moment) -> int | None:
@@ -51,7 +53,7 @@ def _within_next(raw: Any, rule: Rule, moment: Moment) -> int | None:
     enters = instants.shift(value, rule.operand, moment.zone, -1)
     if not rule.operand.months:
         return enters if moment.now < enters else int(value)
-    change = _search(rule, raw, moment, enters)
+    change = _search(_truth(rule, raw, moment.zone), moment, enters)
     return int(value) if change is None else min(change, int(value))
 
 
@@ -68,26 +70,68 @@ def _anniversary_within(raw: Any, rule: Rule, moment: Moment) -> int | None:
     enters = instants.shift(start, rule.operand, moment.zone, -1)
     if not rule.operand.months:
         return enters if moment.now < enters else end
-    change = _search(rule, raw, moment, enters)
+    change = _search(_truth(rule, raw, moment.zone), moment, enters)
     return end if change is None else min(change, end)
 
 
-def _search(rule: Rule, raw: Any, moment: Moment, expected: int) -> int | None:
-    """The first change of a calendar rule's truth, which lies within days of `expected`.
+def next_window_change(
+    aggregate: Aggregate, times: Sequence[int], now: int, zone: tzinfo
+) -> int | None:
+    """The earliest instant after `now` at which an event could enter an aggregate's window, or
+    leave it: a lower bound. `times`: the events' instants, sorted."""
+    changes = []
+    if aggregate.between is None:
+        coming = bisect_right(times, now)
+        if coming < len(times):
+            changes.append(times[coming])
+    durations = aggregate.between or ((aggregate.within,) if aggregate.within else ())
+    for duration in durations:
+        change = _edge_change(times, duration, now, zone)
+        if change is not None:
+            changes.append(change)
+    return min(changes, default=None)
+
+
+def _edge_change(times: Sequence[int], duration: Duration, now: int, zone: tzinfo) -> int | None:
+    """When the edge of a window that lies `duration` ago could next pass an event."""
+
+    def passed(at: int) -> int:
+        return bisect_right(times, instants.shift(at, duration, zone, -1))
+
+    place = passed(now)
+    if not duration.months:
+        return times[place] + duration.micros if place < len(times) else None
+    found = []
+    if place and instants.shift(now, duration, zone, -1) - times[place - 1] < _UNSURE:
+        # At a midnight that follows a short month the edge goes back, past an event perhaps.
+        found.append(_search(passed, Moment(now, zone), now + _UNSURE // 2))
+    if place < len(times):
+        expected = instants.shift(times[place], duration, zone, 1)
+        found.append(_search(passed, Moment(now, zone), max(expected, now)))
+    return min((each for each in found if each is not None), default=None)
+
+
+# How far from where it is expected a calendar month can end.
+_UNSURE = 4 * DAY
+
+
+def _truth(rule: Rule, raw: Any, zone: tzinfo) -> Callable[[int], Any]:
+    return lambda now: rule.operator.test(raw, rule.operand, rule, Moment(now, zone))
+
+
+def _search(truth: Callable[[int], Any], moment: Moment, expected: int) -> int | None:
+    """The first change of what looks a calendar duration back, which lies within days of
+    `expected`.
 
     A wall clock's shifted date moves at local midnights and its comparison at the value's own
     time of day, so between those the truth is constant but for a zone's clock changes; two
     neighbours that differ are narrowed down by bisection.
     """
-    first, last = expected - 4 * DAY, expected + 4 * DAY
+    first, last = expected - _UNSURE, expected + _UNSURE
     if moment.now < first:
         return first
     if moment.now >= last:
         return None
-
-    def truth(now: int) -> Any:
-        return rule.operator.test(raw, rule.operand, rule, Moment(now, moment.zone))
-
     before, known = moment.now, truth(moment.now)
     for point in _points(expected, first, last, moment.zone):
         if point <= moment.now:

@@ -38,6 +38,42 @@ def walk(prepared: Prepared, now: int, truths: int) -> Horizon:
     return _walk_flips(levels, now, prepared.matcher.timed, truths)
 
 
+# The profile as it will be at an instant, and until when it stays that; None: for ever.
+ProfileAt = Callable[[int], tuple[Prepared, int | None]]
+
+
+def walk_changing(
+    prepared: Prepared, until: int | None, profile_at: ProfileAt, now: int, truths: int
+) -> Horizon:
+    """`walk` where the profile itself changes with time, first at `until`."""
+    valid_until: int | None = None
+    ends: dict[int, int] = {}
+    timed = truths & prepared.matcher.timed
+    at, current = now, truths
+    for _ in range(BOUNDARIES_WALKED):
+        inner = walk(prepared, at, current)
+        first = inner.valid_until
+        if valid_until is None and first is not None and (until is None or first < until):
+            valid_until = first
+        for position, end in inner.by_position.items():
+            if timed >> position & 1 and (until is None or end < until):
+                ends[position] = end
+                timed ^= 1 << position
+        if until is None or (valid_until is not None and not timed):
+            return Horizon(valid_until, ends)
+        at = until
+        prepared, until = profile_at(at)
+        current = prepared.at(at)
+        if valid_until is None and current != truths:
+            valid_until = at
+        left = timed & ~current
+        timed &= current
+        ends.update(dict.fromkeys(positions_of(left), at))
+    # Not walked to the end: what is left may hold for longer, but not for less.
+    ends.update(dict.fromkeys(positions_of(timed), at))
+    return Horizon(at if valid_until is None else valid_until, ends)
+
+
 # An instant ahead at which time changes a clause, the number of its level, and the clause.
 Flip = tuple[int, int, int]
 

@@ -10,7 +10,7 @@ as all their segments are known.
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import tzinfo
 
@@ -284,8 +284,15 @@ class Prepared:
 class Matcher:
     """All segments of a catalog, indexed. Immutable but for memos, which any thread may lose."""
 
-    def __init__(self, lists: Sequence[str], levels: Sequence[Level], zone: tzinfo) -> None:
-        """`lists`: keys of the static lists; `levels`: the other segments, lowest first."""
+    def __init__(
+        self,
+        lists: Sequence[str],
+        levels: Sequence[Level],
+        zone: tzinfo,
+        moving: Container[str] = (),
+    ) -> None:
+        """`lists`: keys of the static lists; `levels`: the other segments, lowest first;
+        `moving`: the fields whose values time alone can change."""
         self.zone = zone
         self.positions: dict[str, int] = {key: place for place, key in enumerate(lists)}
         self.list_bits = {key: 1 << place for key, place in self.positions.items()}
@@ -300,16 +307,21 @@ class Matcher:
         self.keys = sorted(self.positions, key=self.positions.__getitem__)
         # The segments that time alone can change, and whether some of them do so by what other
         # segments do, or aren't among the clauses at all.
-        self.timed, self.entangled = self._timed(levels)
+        self.timed, self.entangled = self._timed(levels, moving)
 
-    def _timed(self, levels: Sequence[Level]) -> tuple[int, bool]:
+    def _timed(self, levels: Sequence[Level], moving: Container[str]) -> tuple[int, bool]:
         timed = 0
         entangled = any(index.looped for index, _ in self.levels)
         for level in levels:
             for key, condition in level.conditions:
                 follows = any(timed >> self.positions[key] & 1 for key in references_of(condition))
                 entangled = entangled or follows
-                if follows or any(looks_at_time(rule) for rule in rules_of(condition)):
+                if follows or any(
+                    looks_at_time(rule)
+                    or rule.field.name in moving
+                    or (rule.other is not None and rule.other.name in moving)
+                    for rule in rules_of(condition)
+                ):
                     timed |= 1 << self.positions[key]
             for _, members in level.schemes:
                 mask = bits_of(self.positions[member] for member in members)

@@ -1,16 +1,20 @@
 """JSON -> condition. Every error is located by a JSON pointer; all of them are told at once."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from typing import Any
 
 import re2
 
 from service.core import operands
+from service.core.aggregate_parsing import parse_aggregate
 from service.core.conditions import Condition, Field, Group, Rule, Source
 from service.core.operators import OPERATORS, Family, Operand, Operator
+from service.core.problems import Invalid, Problem, escape
 from service.core.traits import NATURAL, TraitType, describe, type_english
+
+__all__ = ["Invalid", "Problem", "Schema", "escape", "parse_condition"]
 
 KEY_PATTERN = re2.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 GROUP_PROPERTIES = frozenset({"combinator", "not", "rules", "id", "path"})
@@ -22,11 +26,13 @@ RULE_PROPERTIES = frozenset(
         "valueSource",
         "missing",
         "caseSensitive",
+        "aggregate",
         "id",
         "path",
     }
 )
 FIELDS_REMEMBERED = 10_000
+EVENT_NAME_LENGTH = 256
 MODEL_OUTPUTS = {
     "label": TraitType.STRING,
     "confidence": TraitType.NUMBER,
@@ -38,23 +44,6 @@ CUSTOMER_FACTS = {
     "last_seen": TraitType.INSTANT,
     "type": TraitType.STRING,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One fault of a definition: where (a JSON pointer), a code for programs, a sentence."""
-
-    pointer: str
-    code: str
-    detail: str
-
-
-class Invalid(ValueError):
-    """A definition that can't be used, with all its problems."""
-
-    def __init__(self, problems: list[Problem]) -> None:
-        super().__init__("; ".join(f"{p.pointer or '/'}: {p.detail}" for p in problems))
-        self.problems = problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +63,6 @@ class Schema:
     def __post_init__(self) -> None:
         natural = {name: NATURAL.get(kind, frozenset()) for name, kind in self.types.items()}
         object.__setattr__(self, "natural", natural)
-
-
-def escape(step: str | int) -> str:
-    """One step of a JSON pointer (RFC 6901)."""
-    return str(step).replace("~", "~0").replace("/", "~1")
 
 
 def parse_condition(document: Any, schema: Schema, pointer: str = "/condition") -> Condition:
@@ -156,15 +140,14 @@ class _Parser:
 
     def rule(self, document: dict[str, Any], pointer: str) -> Rule | None:
         before = len(self.problems)
-        if "aggregate" in document or str(document.get("field", "")).startswith("event:"):
-            self.refuse(
-                f"{pointer}/field",
-                "not_available",
-                "rules over events are not available in this version",
-            )
-            return None
         self.properties(document, pointer, RULE_PROPERTIES)
-        subject = self.field(document.get("field"), f"{pointer}/field")
+        if str(document.get("field", "")).startswith("event:"):
+            subject = self.events(document, pointer)
+        else:
+            subject = self.field(document.get("field"), f"{pointer}/field")
+            if "aggregate" in document:
+                detail = "an aggregate stands beside a field event:NAME"
+                self.refuse(f"{pointer}/aggregate", "bad_value", detail)
         operator = self.operator(document.get("operator"), f"{pointer}/operator")
         missing = document.get("missing")
         if missing is not None and not isinstance(missing, bool):
@@ -231,6 +214,10 @@ class _Parser:
                 self.refuse(pointer, "unknown_field", f"of the customer record one can ask {names}")
                 return None
             return Field(name, Source.CUSTOMER, (name,), CUSTOMER_FACTS[fact])
+        if name.startswith("event:"):
+            detail = "events stand in a rule's field only, with an aggregate beside it"
+            self.refuse(pointer, "bad_value", detail)
+            return None
         if name == "customer_id":
             return Field(name, Source.CUSTOMER, (name,), TraitType.STRING)
         if ":" in name:
@@ -242,6 +229,33 @@ class _Parser:
             self.refuse(pointer, "unknown_field", "a path has a name before and after each dot")
             return None
         return Field(name, Source.TRAIT, path, self.schema.types.get(name))
+
+    def events(self, document: dict[str, Any], pointer: str) -> Field | None:
+        """The field of a rule over events: an aggregate."""
+        event = str(document["field"]).removeprefix("event:")
+        if not event or len(event) > EVENT_NAME_LENGTH:
+            detail = f"an event's name has 1-{EVENT_NAME_LENGTH} characters"
+            self.refuse(f"{pointer}/field", "bad_value", detail)
+            return None
+        try:
+            aggregate = parse_aggregate(
+                event, document.get("aggregate"), f"{pointer}/aggregate", self.inner
+            )
+        except Invalid as fault:
+            self.problems += fault.problems
+            return None
+        name = aggregate.name
+        return Field(name, Source.EVENT, (name,), aggregate.type, aggregate)
+
+    def inner(self, document: Any, pointer: str) -> Condition:
+        """A condition within a rule: its traits are not the customer's, its rules count here."""
+        parser = _Parser(replace(self.schema, types={}, known={}))
+        parser.rules = self.rules
+        condition = parser.group(document, pointer, depth=1)
+        self.rules = parser.rules
+        if parser.problems or condition is None:
+            raise Invalid(parser.problems)
+        return condition
 
     def operator(self, name: Any, pointer: str) -> Operator | None:
         if not isinstance(name, str):

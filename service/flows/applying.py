@@ -20,7 +20,7 @@ from service.flows.checking import DECIDING, Wanted, check
 from service.flows.publishing import Conflict, Publisher, Saved, Unknown
 from service.live import Live, Served
 from service.settings import Settings
-from service.store import catalogs, exports, segments, states
+from service.store import catalogs, events, exports, segments, states
 from service.store.audit import Difference
 from service.store.catalogs import definition_of
 from service.store.database import Database
@@ -147,6 +147,10 @@ class Applier:
             effect = _Effect(concerned - catalog.refused_keys)
             plan = BlockPlan(catalog)
             async for batch in exports.customers(connection):
+                raw = (await connection.get_raw_connection()).driver_connection
+                known = {state.customer_id: state for state in batch}
+                # Under a revision that nobody was decided under: what is lacking is made.
+                await events.load_histories(raw, known, served.derivations, -1)
                 on_lists: dict[str, Flags] = {}
                 if served.has_lists:
                     on_lists = await _on_lists(connection, batch)
@@ -186,10 +190,12 @@ class _Effect:
         on_lists: Mapping[str, Flags],
     ) -> None:
         """Count a batch of customers."""
-        outputs = served.score_many([state.traits for state in batch])
+        derived = [served.derivations.values(state.histories, now) for state in batch]
+        known = [{**state.traits, **more} for state, more in zip(batch, derived, strict=True)]
+        outputs = served.score_many(known)
         profiles = [
-            profile_of(served.catalog, state, output)
-            for state, output in zip(batch, outputs, strict=True)
+            profile_of(served.catalog, state, output, more)
+            for state, output, more in zip(batch, outputs, derived, strict=True)
         ]
         result = match_block(plan, Block.from_profiles(profiles, plan.fields), now, on_lists)
         moved = np.zeros(len(batch), dtype=bool)

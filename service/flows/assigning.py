@@ -17,7 +17,7 @@ from service.core.merging import coerced, stands, without_nulls
 from service.core.parsing import Problem
 from service.flows.scoring_together import ScoringTogether
 from service.live import Live, Served
-from service.store import states
+from service.store import events, states
 from service.store.database import CANT_READ, Database
 from service.store.writer import StoreUnavailable, Writer
 
@@ -40,6 +40,11 @@ class Assignment:
     recorded: bool = False
 
 
+def named(decision: Decision) -> Mapping[str, Any]:
+    """The derived traits that have names of their own."""
+    return {name: value for name, value in decision.derived.items() if ":" not in name}
+
+
 class Assigner:
     """Answers who is in which segments."""
 
@@ -60,9 +65,10 @@ class Assigner:
         if not stands(traits, catalog.schema):
             fitting, problems = coerced(traits, catalog.schema)
             fitting = without_nulls(fitting)
-        outputs = await self._scoring.outputs(served, fitting)
+        # Nothing has happened to who is unnamed; their own word for a derived trait counts.
+        profile = {**catalog.derivations.nothing, **fitting}
+        outputs = await self._scoring.outputs(served, profile)
         now = self._clock()
-        profile = dict(fitting)
         add_outputs(profile, outputs)
         # Who has no id is on no list; without the store nobody knows what lists there are.
         lists = NOTHING_KNOWN if self._live.store_available else None
@@ -104,6 +110,10 @@ class Assigner:
                 if state is not None and served.has_lists:
                     lists = await states.read_lists(raw, [customer_id])
                     state.lists = lists.get(customer_id, NOTHING_KNOWN)
+                if state is not None:
+                    await events.load_histories(
+                        raw, {customer_id: state}, served.derivations, served.revision
+                    )
                 return state
         except CANT_READ as error:
             raise StoreUnavailable(type(error).__name__) from error
@@ -117,7 +127,7 @@ class Assigner:
             horizon=decision.horizon,
             outputs=decision.outputs,
             problems=decision.problems,
-            traits=decision.state.traits,
+            traits={**decision.state.traits, **named(decision)},
             customer_id=customer_id,
             decision=decision,
             recorded=recorded,

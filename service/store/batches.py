@@ -9,6 +9,7 @@ import msgspec
 import structlog
 
 from service.core.deciding import Decision, Input, Membership, State, Undecidable
+from service.core.deriving import Derivations
 from service.core.merging import count_traits
 from service.core.parsing import Invalid, Problem
 
@@ -25,6 +26,10 @@ class Serving(Protocol):
     @property
     def revision(self) -> int:
         """The catalog's revision."""
+
+    @property
+    def derivations(self) -> Derivations:
+        """The aggregates of events that deciding evaluates."""
 
     @property
     def has_lists(self) -> bool:
@@ -70,7 +75,15 @@ class Outcome:
 class Batch:
     """Decides one transaction's work in memory, and keeps what it came to for writing."""
 
-    def __init__(self, served: Serving, now: int, limits: Limits) -> None:
+    def __init__(
+        self,
+        served: Serving,
+        now: int,
+        limits: Limits,
+        instead: Mapping[str, Input] | None = None,
+    ) -> None:
+        """`instead`: by customer, what is to be folded in place of what their work was given."""
+        self.instead = instead or {}
         self.served = served
         self.now = now
         self.limits = limits
@@ -96,7 +109,14 @@ class Batch:
         before = [dict(state.memberships) for _, state in asked]
         # Another process may have decided a customer by a clock that runs ahead of ours.
         results = self.served.decide_many(
-            [(state, work.given, max(self.now, state.decided_at or 0)) for work, state in asked]
+            [
+                (
+                    state,
+                    self.instead.get(work.customer_id, work.given),
+                    max(self.now, state.decided_at or 0),
+                )
+                for work, state in asked
+            ]
         )
         for (work, _), held, result in zip(asked, before, results, strict=True):
             failure = result if isinstance(result, Exception) else self._keep(result, held)

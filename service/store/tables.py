@@ -5,6 +5,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     ForeignKey,
     Identity,
@@ -12,6 +13,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    Numeric,
     Table,
     Text,
     func,
@@ -320,4 +322,66 @@ rejects = Table(
     Column("message", Text),
     Index(None, "source_id", "id"),
     Index(None, "customer_id"),
+)
+
+orders = Table(
+    "orders",
+    metadata,
+    # One row an order, whatever tells of it.
+    Column("store", Id, primary_key=True),
+    Column("order_id", Id, primary_key=True),
+    # No foreign key: only the writer writes here, and an order may come before its customer.
+    Column("customer_id", Id),
+    Column("placed_at", Instant),
+    # All that messages told: `service.core.order_facts.Facts`. The other columns follow from it.
+    Column("facts", JSONB, nullable=False, server_default=text("'{}'")),
+    # In the base currency; null: unknown.
+    Column("net", Numeric),
+    Column("gross", Numeric),
+    Column("discount", Numeric),
+    Column("refunded", Numeric),
+    # What the customer paid in, and {currency: text} the rates it was converted with.
+    Column("currency", Text),
+    Column("rates", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("cancelled_at", Instant),
+    # Why it doesn't count yet, and the currency whose rate it waits for.
+    Column("pending", Text),
+    Column("lacks", Text),
+    Column("updated_at", Instant, nullable=False),
+    CheckConstraint("pending in ('no_order', 'no_rate')", name="pending"),
+    Index(None, "customer_id", "placed_at"),
+    Index(None, "lacks", postgresql_where=text("lacks is not null")),
+)
+
+rates = Table(
+    "rates",
+    metadata,
+    # What one unit of a currency was worth in the base currency, from a day on.
+    Column("currency", Id, primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("rate", Numeric, nullable=False),
+)
+
+events = Table(
+    "events",
+    metadata,
+    # What was told, each message of a source once.
+    Column("source", Id, primary_key=True),
+    Column("message_id", Id, primary_key=True),
+    Column("customer_id", Id, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("received_at", Instant, nullable=False),
+    Column("properties", JSONB, nullable=False),
+    Index(None, "customer_id", "at"),
+)
+
+histories = Table(
+    "histories",
+    metadata,
+    # What derived traits need of a customer's events: timelines by their series, in MessagePack.
+    # Beside the customer's row, which most requests rewrite without touching these.
+    Column("customer_id", Id, primary_key=True),
+    Column("timelines", LargeBinary, nullable=False),
+    postgresql_with={"fillfactor": "70", "toast_tuple_target": "8160"},
 )

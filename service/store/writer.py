@@ -8,7 +8,7 @@ is left for the next batch; later work for the same customer waits behind it, in
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -16,11 +16,11 @@ from typing import Any
 import asyncpg
 import structlog
 
-from service.core.deciding import Decision, Input, State
-from service.store import states
-from service.store.batches import Batch, Limits, NotStored, Outcome, Serving, Work
+from service.core.deciding import Decision, Input
+from service.store.batches import Limits, NotStored, Outcome, Serving, Work
 from service.store.database import CANT_READ, UNAVAILABLE, Database
-from service.store.erasures import Erased, Erasures
+from service.store.erasures import Erasures
+from service.store.transaction import BeingInserted, NewerCatalog, decide_and_write
 
 log = structlog.get_logger()
 
@@ -61,22 +61,6 @@ class Gauges:
     """What the writer tells of itself."""
 
     batch: Callable[[int, float], None] = lambda size, seconds: None
-
-
-class _NewerCatalog(Exception):
-    """The database's catalog is newer than ours."""
-
-    def __init__(self, revision: int) -> None:
-        super().__init__(revision)
-        self.revision = revision
-
-
-class _BeingInserted(Exception):
-    """Somebody inserts one of these customers and takes their time over it."""
-
-    def __init__(self, customer_ids: Collection[str]) -> None:
-        super().__init__(len(customer_ids))
-        self.customer_ids = customer_ids
 
 
 class Writer:
@@ -231,7 +215,7 @@ class Writer:
                     pending += [part[middle:], part[:middle]]
                     continue
                 outcome = _failed(part, error)
-            except _BeingInserted as others:
+            except BeingInserted as others:
                 outcome = Outcome(held=[w for w in part if w.customer_id in others.customer_ids])
                 for work in outcome.held:
                     work.tries = TRIES_TOGETHER
@@ -255,7 +239,7 @@ class Writer:
             try:
                 connection = await self._connected()
                 return await self._transact(connection, batch)
-            except _NewerCatalog as newer:
+            except NewerCatalog as newer:
                 await self._catch_up(newer.revision)
             except RETRY:
                 continue
@@ -283,9 +267,9 @@ class Writer:
             for _ in range(TRIES_ALONE):
                 try:
                     return await self._transact(connection, [work], wait=True)
-                except _NewerCatalog as newer:
+                except NewerCatalog as newer:
                     await self._catch_up(newer.revision)
-                except (*RETRY, asyncpg.LockNotAvailableError, _BeingInserted):
+                except (*RETRY, asyncpg.LockNotAvailableError, BeingInserted):
                     continue
         finally:
             await connection.close(timeout=2)
@@ -313,79 +297,15 @@ class Writer:
         served = self._serving()
         await connection.execute("begin")
         try:
-            outcome = await self._decide_and_write(connection, served, batch, wait=wait)
+            outcome = await decide_and_write(
+                connection, served, batch, self._clock, self._limits, self._erasures, wait=wait
+            )
         except BaseException:
             with suppress(*UNAVAILABLE):
                 await connection.execute("rollback")
             raise
         await connection.execute("commit")
         return outcome
-
-    async def _decide_and_write(
-        self, connection: Any, served: Serving, batch: Sequence[Work], *, wait: bool
-    ) -> Outcome:
-        ids = [work.customer_id for work in batch]
-        found, head = await states.lock(connection, ids, wait=wait)
-        self._check(served, head, found)
-        new: dict[str, State] = {}
-        missing = {
-            work.customer_id: work.given.at
-            for work in batch
-            if work.given is not None and work.customer_id not in found
-        }
-        if missing:
-            try:
-                new, head = await states.insert(connection, missing)
-            except asyncpg.LockNotAvailableError as error:
-                raise _BeingInserted(missing) from error
-            self._check(served, head, new)
-        late = await self._late(connection, batch, found, new)
-        if served.has_lists:
-            for customer_id, keys in (await states.read_lists(connection, ids)).items():
-                state = found.get(customer_id) or new.get(customer_id)
-                if state is not None:
-                    state.lists = keys
-        decider = Batch(served, self._clock(), self._limits)
-        timely = [work for work in batch if work.customer_id not in late] if late else batch
-        if served.blocking:
-            outcome = await asyncio.to_thread(decider.decide, timely, found, new)
-        else:
-            outcome = decider.decide(timely, found, new)
-        if late:
-            outcome.failed += [(work, Erased()) for work in batch if work.customer_id in late]
-            decider.came_to_nothing += late & new.keys()
-        if decider.to_write:
-            await states.write(connection, served.revision, decider.to_write, decider.before)
-        if decider.came_to_nothing:
-            await states.forget(connection, decider.came_to_nothing)
-        return outcome
-
-    async def _late(
-        self,
-        connection: Any,
-        batch: Sequence[Work],
-        found: Mapping[str, State],
-        new: Mapping[str, State],
-    ) -> frozenset[str]:
-        """Customers who were erased after their work was received. Whoever erases holds the row,
-        so who has one was not erased since it began: only new rows and older work are looked up."""
-        dated = {
-            work.customer_id: work.given.at
-            for work in batch
-            if work.given is not None
-            and (
-                work.customer_id in new
-                or ((state := found.get(work.customer_id)) and work.given.at < state.first_seen)
-            )
-        }
-        return await self._erasures.late(connection, dated) if dated else frozenset()
-
-    @staticmethod
-    def _check(served: Serving, head: int | None, found: Mapping[str, State]) -> None:
-        newest = max((state.catalog_revision for state in found.values()), default=0)
-        newest = max(newest, head or 0)
-        if newest > served.revision:
-            raise _NewerCatalog(newest)
 
 
 def _future() -> asyncio.Future[Decision | None]:

@@ -347,3 +347,36 @@ def test_awkward_names_and_values_never_share_a_summary() -> None:
     told = Counter(map(summarise, conditions))
     assert len(conditions) > 5_000
     assert [summary for summary, times in told.items() if times > 1] == []
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "english"),
+    [
+        ({"function": "count"}, "The number of “Order Completed” is at least 2."),
+        (
+            {"function": "sum", "of": "properties.total", "within": "30d"},
+            "The sum of “total” of “Order Completed” in the last 30 days is at least 2.",
+        ),
+        (
+            {
+                "function": "sum", "each": "properties.products", "of": "item.quantity",
+                "where": {"combinator": "and", "rules": [
+                    {"field": "item.category", "operator": "=", "value": "shoes"}]},
+                "between": ["1y", "6mo"],
+            },
+            "The sum of “quantity” of each of “products” of “Order Completed” where (item's "
+            "category is shoes) from 1 year ago until 6 months ago is at least 2.",
+        ),
+        (
+            {"function": "count", "each": "properties.products", "of": "properties.coupon"},
+            "The number of “coupon” of the event of each of “products” of “Order Completed” is at "
+            "least 2.",
+        ),
+    ],
+)  # fmt: skip
+def test_events_are_told(aggregate: dict[str, Any], english: str) -> None:
+    rule = {
+        "field": "event:Order Completed", "aggregate": aggregate, "operator": ">=", "value": 2,
+    }  # fmt: skip
+    condition = parse_condition({"combinator": "and", "rules": [rule]}, Schema(UTC))
+    assert summarise(condition) == english

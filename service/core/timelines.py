@@ -1,0 +1,139 @@
+"""Timelines: when the events of one kind happened and a value of each, packed beside a customer.
+
+Two columns in the order of time, so that a window is a slice and most functions one pass in C.
+Numbers are kept as integers of a common number of decimals: their sums are exact.
+"""
+
+import json
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from operator import itemgetter
+from typing import Any
+
+from service.core.traits import is_number
+
+# Numbers of more decimals, or larger ones, are kept as they are.
+MOST_DECIMALS = 9
+_LARGEST = 2**62
+
+Entry = tuple[int, Any]  # microseconds since the epoch, a JSON scalar (None: no value is kept)
+
+
+class Timeline:
+    """The events of one kind, sorted. `times`: microseconds since the epoch. `values`: None where
+    nothing is kept of them; integers of `decimals` decimals; or, where that is None, any JSON."""
+
+    __slots__ = ("decimals", "times", "values")
+
+    def __init__(
+        self,
+        times: "array[int] | None" = None,
+        values: "array[int] | list[Any] | None" = None,
+        decimals: int | None = None,
+    ) -> None:
+        self.times = array("q") if times is None else times
+        self.values = values
+        self.decimals = decimals
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Timeline) and self.entries() == other.entries()
+
+    __hash__ = None  # type: ignore[assignment]  # it changes
+
+    @classmethod
+    def of(cls, entries: Iterable[Entry]) -> "Timeline":
+        """A timeline of entries in any order."""
+        timeline = cls()
+        timeline.add(sorted(entries, key=itemgetter(0)))
+        return timeline
+
+    def entries(self) -> list[Entry]:
+        """What it holds, in order."""
+        if self.values is None:
+            return [(at, None) for at in self.times]
+        return list(zip(self.times, self.numbers(0, len(self)), strict=True))
+
+    def add(self, entries: Iterable[Entry]) -> None:
+        """Put entries in their places. Those of one instant stand in the order of their values, so
+        that it does not matter which arrives first."""
+        for at, value in entries:
+            if value is None:
+                place = bisect_right(self.times, at)
+            else:
+                stored = self._stored(value)
+                place = self._place(at, stored)
+                assert self.values is not None  # noqa: S101 - _stored has made it
+                self.values.insert(place, stored)
+            self.times.insert(place, at)
+
+    def _place(self, at: int, stored: Any) -> int:
+        first, last = bisect_left(self.times, at), bisect_right(self.times, at)
+        if first == last:
+            return first
+        assert self.values is not None  # noqa: S101
+        mine = _rank(stored)
+        return next((i for i in range(first, last) if _rank(self.values[i]) > mine), last)
+
+    def _stored(self, value: Any) -> Any:
+        """A value as the column keeps it; the column is changed to one that can."""
+        if self.values is None:
+            self.values, self.decimals = array("q"), 0
+        if self.decimals is None:
+            return value
+        exact = _exact(value)
+        if exact is not None:
+            decimals = max(self.decimals, _decimals(exact))
+            scaled = int(exact.scaleb(decimals))
+            grown = 10 ** (decimals - self.decimals)
+            if abs(scaled) < _LARGEST and all(
+                abs(known) * grown < _LARGEST for known in (self.values if grown > 1 else ())
+            ):
+                if grown > 1:
+                    self.values = array("q", [known * grown for known in self.values])
+                    self.decimals = decimals
+                return scaled
+        self.values, self.decimals = self.numbers(0, len(self)), None
+        return value
+
+    def numbers(self, first: int, last: int) -> list[Any]:
+        """The values of a slice as JSON."""
+        assert self.values is not None  # noqa: S101 - asked of columns with values only
+        values = self.values[first:last]
+        if self.decimals is None:
+            return list(values)
+        return [number(value, self.decimals) for value in values]
+
+
+def number(scaled: int, decimals: int) -> int | float:
+    """An integer of so many decimals as a JSON number: the one nearest to it."""
+    unit: int = 10**decimals
+    whole, rest = divmod(scaled, unit)
+    return scaled / unit if rest else whole
+
+
+def decimal_sum(values: Sequence[int | float]) -> Decimal:
+    """The exact sum of JSON numbers, each taken as the decimal that it was written as."""
+    return sum((Decimal(repr(value)) for value in values), Decimal(0))
+
+
+def _exact(value: Any) -> Decimal | None:
+    """A number as a decimal that a column of integers can keep; None for everything else."""
+    if not is_number(value) or abs(value) >= _LARGEST:
+        return None
+    exact = Decimal(repr(value))
+    return exact if _decimals(exact) <= MOST_DECIMALS else None
+
+
+def _decimals(exact: Decimal) -> int:
+    exponent = exact.normalize().as_tuple().exponent
+    return -exponent if isinstance(exponent, int) and exponent < 0 else 0
+
+
+def _rank(value: Any) -> tuple[int, Any]:
+    """An order among values of all kinds that depends on nothing but them."""
+    return (0, value) if is_number(value) else (1, json.dumps(value, sort_keys=True))

@@ -1,0 +1,158 @@
+"""Events as they were told, each once, and what is kept of them beside each customer.
+
+The hot statements take a whole batch, as arrays; they go to asyncpg directly.
+"""
+
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from service.core.deciding import State
+from service.core.deriving import Derivations
+from service.core.events import Event
+from service.core.instants import from_datetime, to_datetime
+from service.core.timelines import Timeline
+from service.store.states import Connection
+
+# In the order of their keys, so that two batches with the same messages can't deadlock.
+_INSERT = """insert into events
+    (source, message_id, customer_id, name, at, received_at, properties)
+  select source, message_id, customer_id, name, at, $7, properties::jsonb
+  from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::text[])
+    as new (source, message_id, customer_id, name, at, properties)
+  order by source, message_id on conflict do nothing
+  returning source, message_id"""
+
+_FORGET = """delete from events e
+  using unnest($1::text[], $2::text[]) as gone (source, message_id)
+  where e.source = gone.source and e.message_id = gone.message_id"""
+
+_READ = """select customer_id, name, at, properties::text, message_id, source from events
+  where customer_id = any($1::text[]) and name = any($2::text[]) order by customer_id, at"""
+
+_READ_HISTORIES = """select customer_id, timelines from histories
+  where customer_id = any($1::text[])"""
+
+_WRITE_HISTORIES = """insert into histories (customer_id, timelines)
+  select * from unnest($1::text[], $2::bytea[])
+  on conflict (customer_id) do update set timelines = excluded.timelines"""
+
+_encode = msgspec.json.encode
+_decode = msgspec.json.decode
+# By the series' key: the instants, the decimals, and the values: packed integers, or any JSON.
+_timelines = msgspec.msgpack.Decoder(dict[str, tuple[bytes, int | None, Any]])
+
+Key = tuple[str, str]  # source, message id
+
+
+async def insert(
+    connection: Connection, events: Iterable[tuple[str, Event]], received_at: datetime
+) -> set[Key]:
+    """Keep events, each with its customer's id. The keys of those that were not there before."""
+    rows: dict[Key, tuple[str, Event]] = {}
+    for customer_id, event in events:
+        rows.setdefault((event.source, event.message_id), (customer_id, event))
+    told = list(rows.values())
+    fresh = await connection.fetch(
+        _INSERT,
+        [event.source for _, event in told],
+        [event.message_id for _, event in told],
+        [customer_id for customer_id, _ in told],
+        [event.name for _, event in told],
+        [to_datetime(event.at) for _, event in told],
+        [_encode(event.properties).decode() for _, event in told],
+        received_at,
+    )
+    return {(row["source"], row["message_id"]) for row in fresh}
+
+
+async def forget(connection: Connection, keys: Iterable[Key]) -> None:
+    """Take events back that were inserted in this transaction for customers that failed."""
+    each = list(keys)
+    await connection.execute(_FORGET, [key[0] for key in each], [key[1] for key in each])
+
+
+async def read(
+    connection: Connection, customer_ids: Sequence[str], names: Sequence[str]
+) -> dict[str, list[Event]]:
+    """Customers' events of some names, in the order of time."""
+    found: dict[str, list[Event]] = {}
+    for customer_id, name, at, properties, message_id, source in await connection.fetch(
+        _READ, customer_ids, names
+    ):
+        event = Event(name, from_datetime(at), _decode(properties), message_id, source)
+        found.setdefault(customer_id, []).append(event)
+    return found
+
+
+async def load_histories(
+    connection: Connection, states: Mapping[str, State], derivations: Derivations, revision: int
+) -> set[str]:
+    """Put into each state the timelines that the catalog of a revision reads. A customer who was
+    last decided under another catalog, and lacks some of them, has them made from the events; the
+    ids of those are answered, as theirs have to be written."""
+    if not derivations.series or not states:
+        return set()
+    stored = await connection.fetch(_READ_HISTORIES, list(states))
+    for row in stored:
+        states[row["customer_id"]].histories = decode(row["timelines"])
+    lacking = [
+        state
+        for state in states.values()
+        if state.catalog_revision != revision and derivations.series.keys() - state.histories.keys()
+    ]
+    if not lacking:
+        return set()
+    ids = [state.customer_id for state in lacking]
+    events = await read(connection, ids, list(derivations.by_event))
+    filled = set()
+    for state in lacking:
+        known = events.get(state.customer_id)
+        if known is not None:
+            state.histories = derivations.histories(known)
+            filled.add(state.customer_id)
+        elif state.histories:
+            state.histories = {key: Timeline() for key in derivations.series} | state.histories
+            filled.add(state.customer_id)
+    return filled
+
+
+async def write_histories(
+    connection: Connection, states: Iterable[State], keys: Iterable[str]
+) -> None:
+    """Keep what the series named by `keys` hold of each customer."""
+    wanted = list(keys)
+    rows = {state.customer_id: encode(state.histories, wanted) for state in states}
+    await connection.execute(_WRITE_HISTORIES, list(rows), list(rows.values()))
+
+
+def encode(histories: Mapping[str, Timeline], keys: Iterable[str]) -> bytes:
+    """Timelines as they are stored; one that is not there is empty."""
+    empty = Timeline()
+    packed = {}
+    for key in keys:
+        timeline = histories.get(key, empty)
+        values = (
+            timeline.values.tobytes() if isinstance(timeline.values, array) else timeline.values
+        )
+        packed[key] = (timeline.times.tobytes(), timeline.decimals, values)
+    return msgspec.msgpack.encode(packed)
+
+
+def decode(data: bytes) -> dict[str, Timeline]:
+    """Timelines from how they are stored."""
+    return {
+        key: Timeline(
+            _array(times), _array(values) if isinstance(values, bytes) else values, decimals
+        )
+        for key, (times, decimals, values) in _timelines.decode(data).items()
+    }
+
+
+def _array(data: bytes) -> "array[int]":
+    numbers = array("q")
+    numbers.frombytes(data)
+    return numbers
