@@ -55,6 +55,7 @@ ROUTES: Mapping[str, Mapping[str, Needed]] = {
     "/erasures/{fingerprint}": {"GET": Scope.PERSONAL},
     "/traits": {"GET": Scope.READ},
     "/traits/{name}": {"GET": Scope.READ, "PUT": Scope.WRITE, "DELETE": Scope.WRITE},
+    "/rates": {"GET": Scope.READ, "PUT": Scope.WRITE},
     "/keys": {"GET": Scope.ADMIN, "POST": Scope.ADMIN},
     "/keys/{key_id}": {"DELETE": Scope.ADMIN},
     "/audit": {"GET": Scope.ADMIN},

@@ -4,7 +4,7 @@ from datetime import UTC
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any
 
-from service.core.traits import TraitType, Uncoercible, coerce, read
+from service.core.traits import EXACT_DIGITS, TraitType, Uncoercible, coerce, read
 
 # What a sum of many amounts times a rate can need: nothing is rounded on the way.
 EXACT = Context(prec=100, rounding=ROUND_HALF_EVEN)
@@ -14,7 +14,13 @@ _STEP = Decimal("0.0001")
 
 
 def money(value: Any) -> Decimal:
-    """An amount as it was told, a number or its text (`"120.50"`). Raises Uncoercible."""
+    """An amount as it was told, a number or its text (`"120.50"`). Raises Uncoercible.
+
+    Of a number that is not whole the 15 digits count that a JSON number surely holds: shops add up
+    doubles, and 0.30000000000000004 was to be 0.3.
+    """
+    if type(value) is float:
+        value = float(f"{value:.{EXACT_DIGITS}g}")
     amount: Decimal = read(TraitType.MONEY, coerce(TraitType.MONEY, value, UTC), UTC)
     if not -HIGHEST < amount < HIGHEST:
         raise Uncoercible(f"an amount of money is less than {HIGHEST:,}")

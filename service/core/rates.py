@@ -7,7 +7,7 @@ that is older than both is no longer believed, and there is none.
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta, tzinfo
 from decimal import Decimal
@@ -22,6 +22,7 @@ LONGEST_HELD = timedelta(days=31)
 HIGHEST = 10**9
 
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
+_NUMBER = re.compile(r"\d{1,15}(\.\d{1,25})?", re.ASCII)
 _ONE = Decimal(1)
 
 
@@ -95,15 +96,13 @@ def read_currency(value: Any) -> str | None:
     return code if _CURRENCY.fullmatch(code) else None
 
 
-def read_rate(
-    told: Mapping[str, Any], base: str, place: Callable[[str], str]
-) -> Rate | list[Problem]:
+def read_rate(told: Mapping[str, Any], base: str, place: str) -> Rate | list[Problem]:
     """`{currency, day, rate}` as it was sent, or everything that is wrong with it. `place`: the
-    pointer of a member."""
+    pointer of its members, whose name takes the place of `{}`."""
     problems: list[Problem] = []
 
     def wrong(member: str, code: str, detail: str) -> None:
-        problems.append(Problem(place(member), code, detail))
+        problems.append(Problem(place.format(member), code, detail))
 
     for member in ("currency", "day", "rate"):
         if told.get(member) in (None, ""):
@@ -120,14 +119,22 @@ def read_rate(
     if day is None:
         detail = f"a day is a date such as 2026-11-20, not {describe(told['day'])}"
         wrong("day", "bad_value", detail)
-    rate = None
-    try:
-        rate = money(told["rate"])
-    except Uncoercible:
-        wrong("rate", "bad_value", f"a rate is a number such as 1.0852, of 15 digits at most, "
-              f"not {describe(told['rate'])}")  # fmt: skip
-    if rate is not None and not 0 < rate < HIGHEST:
+    rate = _number(told["rate"])
+    if rate is None:
+        detail = f"a rate is a number such as 1.0852, not {describe(told['rate'])}"
+        wrong("rate", "bad_value", detail)
+    elif not 0 < rate < HIGHEST:
         wrong("rate", "bad_value", f"a rate is more than 0 and less than {HIGHEST:,}")
     if problems or currency is None or day is None or rate is None:
         return problems
     return Rate(currency, day, rate)
+
+
+def _number(value: Any) -> Decimal | None:
+    """A rate, which as a text may have more digits than a JSON number holds."""
+    if type(value) is str:
+        return Decimal(value.strip()) if _NUMBER.fullmatch(value.strip()) else None
+    try:
+        return money(value)
+    except Uncoercible:
+        return None

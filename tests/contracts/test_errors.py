@@ -218,6 +218,7 @@ BODY_ROUTES: list[tuple[str, str, str]] = [
     ("post", "/segments/{key}/snapshot", "/segments/adults/snapshot"),
     ("post", "/conditions/import", "/conditions/import"),
     ("put", "/traits/{name}", "/traits/age"),
+    ("put", "/rates", "/rates"),
     ("post", "/keys", "/keys"),
     ("post", "/erasures", "/erasures"),
     ("post", "/erasures/verify", "/erasures/verify"),
@@ -308,7 +309,9 @@ def exchanges() -> Iterator[Exchange]:
     yield "delete", "/keys/{key_id}", "/keys/k_0", None
     for query in ("since=soon", "until=2027-01-01T00:00:00", "subject=%00", "cursor=YQ=="):
         yield "get", "/audit", f"/audit?{query}", None
-    for path in ("/segments", "/traits", "/jobs", "/keys", "/audit"):
+    for query in ("currency=euro", "from=yesterday", "to=%00", "cursor=YQ=="):
+        yield "get", "/rates", f"/rates?{query}", None
+    for path in ("/segments", "/traits", "/jobs", "/keys", "/audit", "/rates"):
         for query in ("limit=0", "limit=1001", "limit=x", "cursor=%25", "cursor=%00",
                       "cursor=%F0%9F%90%88", "cursor=/w=="):  # fmt: skip
             yield "get", path, f"{path}?{query}", None

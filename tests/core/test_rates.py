@@ -78,7 +78,17 @@ def test_codes_of_currencies(text: Any, code: str | None) -> None:
 def test_a_rate_is_read() -> None:
     for rate in ("1.0852", 1.0852, " 1.0852 "):
         told = {"currency": "eur", "day": "2026-11-20", "rate": rate}
-        assert read_rate(told, "USD", str) == Rate("EUR", FRIDAY, Decimal("1.0852"))
+        assert read_rate(told, "USD", "{}") == Rate("EUR", FRIDAY, Decimal("1.0852"))
+
+
+@pytest.mark.parametrize(
+    ("told", "rate"),
+    [(1 / 0.92, "1.08695652173913"), ("1.0869565217391304347826", "1.0869565217391304347826"),
+     (2, "2"), ("0.00000000000000000001", "1E-20")],
+)  # fmt: skip
+def test_rates_may_have_many_digits(told: Any, rate: str) -> None:
+    read = read_rate({"currency": "EUR", "day": "2026-11-20", "rate": told}, "USD", "{}")
+    assert read == Rate("EUR", FRIDAY, Decimal(rate))
 
 
 @pytest.mark.parametrize(
@@ -97,13 +107,14 @@ def test_a_rate_is_read() -> None:
         ({"rate": 10**9}, [("rate", "bad_value")]),
         ({"rate": "1,0852"}, [("rate", "bad_value")]),
         ({"rate": True}, [("rate", "bad_value")]),
-        ({"rate": "1.08521085210852108521"}, [("rate", "bad_value")]),
+        ({"rate": "1." + "1" * 26}, [("rate", "bad_value")]),
+        ({"rate": []}, [("rate", "bad_value")]),
         ({"day": "soon", "rate": "much"}, [("day", "bad_value"), ("rate", "bad_value")]),
     ],
 )
 def test_what_is_no_rate_is_refused(change: dict[str, Any], faults: list[tuple[str, str]]) -> None:
     told = {"currency": "EUR", "day": "2026-11-20", "rate": "1.0852", **change}
-    found = read_rate(told, "USD", str)
+    found = read_rate(told, "USD", "{}")
     assert isinstance(found, list)
     assert [(each.pointer, each.code) for each in found] == faults
 
@@ -111,7 +122,9 @@ def test_what_is_no_rate_is_refused(change: dict[str, Any], faults: list[tuple[s
 @pytest.mark.parametrize(
     ("told", "amount"),
     [("120.50", "120.5"), (120.5, "120.5"), (120, "120"), ("-0.10", "-0.1"), (0.1, "0.1"),
-     ("  7 ", "7"), (1e-7, "0.0000001"), (10**15 - 1, "999999999999999")],
+     ("  7 ", "7"), (1e-7, "0.0000001"), (0.1 + 0.2, "0.3"),
+     (119.99999999999999, "120"), (0.12345678901234568, "0.123456789012346"),
+     (10**15 - 1, "999999999999999")],
 )  # fmt: skip
 def test_amounts_are_exact(told: Any, amount: str) -> None:
     assert money(told) == Decimal(amount)
@@ -119,7 +132,7 @@ def test_amounts_are_exact(told: Any, amount: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "told", ["", "1e3", "1,5", None, True, [], 10**15, -(10**15), float("inf")]
+    "told", ["", "1e3", "1,5", None, True, [], 10**15, -(10**15), 1e15, float("inf"), float("nan")]
 )
 def test_what_is_no_amount(told: Any) -> None:
     with pytest.raises(Uncoercible):
