@@ -38,7 +38,7 @@ ITEMS_AT_ONCE = 16
 INCLUDES = frozenset({"traits", "treatment"})
 NAMES_REMEMBERED = 10_000
 MEMBERS_REMEMBERED = 100  # of one object: maps keyed by products are not names
-LATER = ("events", "identities", "at")
+LATER = ("identities", "at")
 NUL = b"\\u0000"  # JSON holds it in no other form
 
 CustomerId = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
@@ -111,11 +111,15 @@ class AssignRoutes:
         self._check(request, body)
         try:
             if request.customer_id is None:
-                answer = await self._assigner.anonymous(request.traits)
+                answer = await self._assigner.anonymous(request.traits, request.events)
             elif record if request.record is None else request.record:
-                answer = await self._assigner.recorded(request.customer_id, request.traits)
+                answer = await self._assigner.recorded(
+                    request.customer_id, request.traits, request.events
+                )
             else:
-                answer = await self._assigner.unrecorded(request.customer_id, request.traits)
+                answer = await self._assigner.unrecorded(
+                    request.customer_id, request.traits, request.events
+                )
         except Invalid as error:
             raise invalid(error.problems) from error
         except Overloaded as error:
@@ -132,7 +136,7 @@ class AssignRoutes:
         return self._encoder.encode(answer, include, only, masking=masking)
 
     def _check(self, request: AssignRequest, body: bytes) -> None:
-        if request.events or request.identities or request.at is not None:
+        if request.identities or request.at is not None:
             name = next(name for name in LATER if getattr(request, name) not in (None, [], {}))
             detail = f"{name} can't be sent in this version"
             raise invalid([Problem(f"/{name}", "not_available", detail)])
@@ -147,6 +151,7 @@ class AssignRoutes:
         depth = body.count(b"{") + body.count(b"[")
         if depth > self._settings.json_depth or NUL in body or not self._known(request.traits):
             self._look_through(request.traits)
+            check_tree(request.events, "/events", 1, self._settings.json_depth)
         if len(request.traits) > self._settings.traits_limit:
             detail = f"a customer has {self._settings.traits_limit:,} traits at most"
             raise invalid([Problem("/traits", "too_many", detail)])

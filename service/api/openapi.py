@@ -10,7 +10,9 @@ from pydantic.json_schema import models_json_schema
 from service.api.assign import BATCH_LIMIT, INCLUDES, LATER, AssignRequest
 from service.api.problems import MEDIA_TYPE
 from service.api.schemas import REASON, Fault, ModelAnswer, ProblemDocument
-from service.api.scopes import ROUTES
+from service.api.scopes import ROUTES, Own
+from service.api.tracking_openapi import SCHEMAS as TRACKING_SCHEMAS
+from service.api.tracking_openapi import SECURITY_SCHEME, tracking_paths
 
 Schema = dict[str, Any]
 
@@ -109,6 +111,8 @@ _REQUEST_DESCRIPTIONS = {
     "record": "Whether to store it; true unless said otherwise.",
     "segments": "Narrow the answer to these keys.",
     "include": "What else to answer.",
+    "events": "What the customer did: `{event, properties, timestamp, message_id}` each, 100 at "
+    "most. A message is taken once; its time is believed up to 5 minutes ahead.",
     **dict.fromkeys(LATER, "Not available in this version: refused with 422."),
 }
 
@@ -201,7 +205,9 @@ _SECURITY_SCHEMES: Schema = {
 def _security(method: str, path: str) -> list[dict[str, list[str]]]:
     """The schemes that open an operation, each with the scope that the key has to have."""
     scope = ROUTES[path][method.upper()]
-    return [] if scope is None else [{name: [scope.value]} for name in _SECURITY_SCHEMES]
+    if scope is None or isinstance(scope, Own):
+        return []
+    return [{name: [scope.value]} for name in _SECURITY_SCHEMES]
 
 
 def _hot_operation(
@@ -272,6 +278,7 @@ def _schemas() -> dict[str, Schema]:
         "BatchRequest": _BATCH_REQUEST,
         "BatchAnswer": _BATCH_ANSWER,
         "BatchFailure": _BATCH_FAILURE,
+        **TRACKING_SCHEMAS,
     }
 
 
@@ -288,11 +295,11 @@ def _with_refusals(path: str, method: str, operation: Schema) -> None:
         statuses += ["400", "413", "415", "422"]
     if operation.get("parameters"):
         statuses.append("422")
-    if "{" in path and (method != "put" or path == MEMBERS):
+    if "{" in path and (method != "put" or path in (MEMBERS, "/sources/{source_id}")):
         statuses.append("404")
     if path == MEMBERS and method == "get":
         statuses.append("406")
-    if path.startswith(("/segments", "/traits")) and method != "get":
+    if path.startswith(("/segments", "/traits", "/sources")) and method != "get":
         statuses.append("409")
     headers = {each["name"] for each in operation.get("parameters", []) if each["in"] == "header"}
     if "If-Match" in headers or ("If-None-Match" in headers and method != "get"):
@@ -317,14 +324,14 @@ def describe(app: FastAPI) -> None:
         document = plain()
         for path, method, operation in _operations(document):
             _with_refusals(path, method, operation)
-        document["paths"] = {**_hot_paths(), **document["paths"]}
+        document["paths"] = {**_hot_paths(), **tracking_paths(_refused), **document["paths"]}
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         schemas.update(_schemas())
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
         document["components"] = {
             "responses": dict(_REFUSALS.values()),
-            "securitySchemes": _SECURITY_SCHEMES,
+            "securitySchemes": {**_SECURITY_SCHEMES, "write_key": SECURITY_SCHEME},
             "schemas": dict(sorted(schemas.items())),
         }
         app.openapi_schema = document

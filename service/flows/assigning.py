@@ -1,7 +1,8 @@
 """Assigning one customer: from memory, recorded through the writer, or only looked at."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+import uuid
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +13,13 @@ from service.core.deciding import (
     State,
     add_outputs,
 )
-from service.core.lookahead import Horizon, walk
+from service.core.lookahead import Horizon, walk, walk_changing
+from service.core.matching import Prepared
 from service.core.merging import coerced, stands, without_nulls
-from service.core.parsing import Problem
+from service.core.problems import Problem
+from service.core.timelines import Timeline
 from service.flows.scoring_together import ScoringTogether
+from service.intake.assigned import events_of
 from service.live import Live, Served
 from service.store import events, states
 from service.store.database import CANT_READ, Database
@@ -40,6 +44,10 @@ class Assignment:
     recorded: bool = False
 
 
+def _new_id() -> str:
+    return f"once-{uuid.uuid4().hex}"
+
+
 def named(decision: Decision) -> Mapping[str, Any]:
     """The derived traits that have names of their own."""
     return {name: value for name, value in decision.derived.items() if ":" not in name}
@@ -57,49 +65,77 @@ class Assigner:
         self._clock = clock
         self._scoring = ScoringTogether()
 
-    async def anonymous(self, traits: Mapping[str, Any]) -> Assignment:
-        """Assign someone unnamed, purely from memory. Raises Undecidable."""
+    async def anonymous(self, traits: Mapping[str, Any], told: Sequence[Any] = ()) -> Assignment:
+        """Assign someone unnamed, purely from memory; `told`: events as they are on the wire.
+        Raises Undecidable, Invalid."""
         served = self._live.served
         catalog = served.catalog
         fitting, problems = traits, list[Problem]()
         if not stands(traits, catalog.schema):
             fitting, problems = coerced(traits, catalog.schema)
             fitting = without_nulls(fitting)
-        # Nothing has happened to who is unnamed; their own word for a derived trait counts.
-        profile = {**catalog.derivations.nothing, **fitting}
-        outputs = await self._scoring.outputs(served, profile)
         now = self._clock()
+        derivations = catalog.derivations
+        histories: Mapping[str, Timeline] = {}
+        derived = derivations.nothing
+        if told:
+            histories = derivations.histories(events_of(told, None, now, _new_id))
+            derived = derivations.values(histories, now)
+        # Their own word for a derived trait counts: nothing is stored.
+        known = {**derived, **fitting} if derived else fitting
+        outputs = await self._scoring.outputs(served, known)
+        if not told:
+            now = self._clock()
+        profile = dict(known)
         add_outputs(profile, outputs)
         # Who has no id is on no list; without the store nobody knows what lists there are.
         lists = NOTHING_KNOWN if self._live.store_available else None
         prepared = catalog.matcher.prepare(profile, lists)
         truths = prepared.at(now)
-        return Assignment(
-            served, now, truths, walk(prepared, now, truths), outputs, problems, fitting
-        )
+        if told:
 
-    async def recorded(self, customer_id: str, traits: Mapping[str, Any]) -> Assignment:
+            def profile_at(at: int) -> tuple[Prepared, int | None]:
+                moved = {**profile, **derivations.values(histories, at), **fitting}
+                return catalog.matcher.prepare(moved, lists), derivations.next_change(histories, at)
+
+            until = derivations.next_change(histories, now)
+            horizon = walk_changing(prepared, until, profile_at, now, truths)
+        else:
+            horizon = walk(prepared, now, truths)
+        return Assignment(served, now, truths, horizon, outputs, problems, fitting)
+
+    @staticmethod
+    async def _decide(served: Served, state: State, given: Input, now: int) -> Decision:
+        if served.blocking:
+            return await asyncio.to_thread(served.decide, state, given, now)
+        return served.decide(state, given, now)
+
+    async def recorded(
+        self, customer_id: str, traits: Mapping[str, Any], told: Sequence[Any] = ()
+    ) -> Assignment:
         """Assign a customer and store what changed before answering.
 
         Raises Overloaded, StoreUnavailable, NotStored, Invalid, Undecidable.
         """
-        decision = await self._writer.submit(customer_id, Input(traits, self._clock()))
+        now = self._clock()
+        events = events_of(told, customer_id, now, _new_id) if told else ()
+        decision = await self._writer.submit(customer_id, Input(traits, now, events=events))
         assert decision is not None  # noqa: S101 - only a touch answers None
         return self._answer(customer_id, decision, recorded=True)
 
-    async def unrecorded(self, customer_id: str, traits: Mapping[str, Any]) -> Assignment:
-        """Assign a customer with these traits over the stored ones, storing nothing.
+    async def unrecorded(
+        self, customer_id: str, traits: Mapping[str, Any], told: Sequence[Any] = ()
+    ) -> Assignment:
+        """Assign a customer with these traits and events over the stored ones, storing nothing.
 
-        Raises StoreUnavailable, Undecidable.
+        Raises StoreUnavailable, Undecidable, Invalid.
         """
         now = self._clock()
         served = self._live.served
         state = await self._stored(customer_id, served) or State(customer_id, now, now)
-        given = Input(traits, now, seen=False)
-        if served.blocking:
-            decision = await asyncio.to_thread(served.decide, state, given, now)
-        else:
-            decision = served.decide(state, given, now)
+        events = events_of(told, customer_id, now, _new_id) if told else ()
+        given = Input(traits, now, seen=False, events=events)
+        decision = await self._decide(served, state, given, now)
         return self._answer(customer_id, decision, recorded=False)
 
     async def _stored(self, customer_id: str, served: Served) -> State | None:
