@@ -44,8 +44,11 @@ class Door:
         if scope["type"] != "http":
             await self._other(scope, receive, send)
             return
-        scope = matchable(scope)
-        route = self._table.find(scope["method"], scope["path"])
+        try:
+            scope = matchable(scope)
+            route = self._table.find(scope["method"], scope["path"])
+        except UnicodeDecodeError:
+            route = None
         try:
             scope["caller"] = self._admit(scope, route)
         except HttpProblem as problem:

@@ -3,9 +3,11 @@
 Servers hand over a path decoded, which turns the customer `a/segments` into the segments of the
 customer `a`. So routes are matched on a path in which slashes and percent signs within a step stay
 written as they came; a parameter is decoded after that. (RFC 3986, section 2.2: who reads a URI
-splits it before decoding.)
+splits it before decoding.) Control characters stay written too: the router's patterns end in `$`,
+which looks past a last line feed, and `bob%0A` would be bob.
 """
 
+import re
 from collections.abc import MutableMapping
 from typing import Annotated, Any
 from urllib.parse import unquote
@@ -17,21 +19,25 @@ Scope = MutableMapping[str, Any]
 
 
 def matchable(scope: Scope) -> Scope:
-    """A request's scope with the path that routes are matched on."""
+    """A request's scope with the path that routes are matched on. Raises UnicodeDecodeError where
+    the path is no text, and so nobody's name."""
     raw: bytes = scope.get("raw_path") or b""
     if b"%" not in raw:
         return scope
-    steps = [unquote(step) for step in raw.decode("ascii").split("/")]
+    steps = [unquote(step, errors="strict") for step in raw.decode("ascii").split("/")]
     return {**scope, "path": "/".join(map(_written, steps))}
 
 
+_KEPT = re.compile(r"[%/\x00-\x1f\x7f]")
+
+
 def _written(step: str) -> str:
-    return step.replace("%", "%25").replace("/", "%2F")
+    return _KEPT.sub(lambda found: f"%{ord(found[0]):02X}", step)
 
 
 def decoded(parameter: str) -> str:
     """A parameter of such a path as its author meant it."""
-    return parameter.replace("%2F", "/").replace("%25", "%")
+    return unquote(parameter)
 
 
 SegmentKey = Annotated[str, BeforeValidator(decoded), Path(max_length=64)]

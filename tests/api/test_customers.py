@@ -1,10 +1,12 @@
 """`/customers`: what is told of one customer, and that erasing leaves nothing."""
 
+import re
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
+from service.api.scopes import ROUTES
 from service.core.instants import DAY, format_instant
 from tests.contracts.test_errors import shaped
 from tests.running import NOW, Clock
@@ -14,6 +16,7 @@ ODD_IDS = [
     "a/b", "/", "a/", "segments/x", "a b?c#d%2F", "🐈/é", "...", "a//b", "a/segments",
     "a/transitions", "segments", "a/segments/segments", "/segments", "a%2Fsegments", "%", "%25",
     "%zz", "..", "../customers/x", ".", "a;b=c&d", "a+b", "é", "e\u0301", "\u2028", "\t", "\ufffd",
+    "\n", "a\n", "\na", "a\nb", "a\n\n", "a\n/", "a\n/segments", "a\r\n", "a\x85", "\x7f", "%0A",
 ]  # fmt: skip
 
 
@@ -125,6 +128,38 @@ def test_a_slash_that_is_written_as_one_belongs_to_the_id_but_for_the_last_word(
     answer = fresh.ask("get", "/customers/no%2Fbody")
     assert shaped(answer)["instance"] == "/customers/no%2Fbody"
     assert shaped(answer)["detail"] == "there is no customer no/body"
+
+
+def test_an_id_is_nobody_elses_who_is_called_nearly_so(fresh: Service) -> None:
+    for customer_id in ("bob", "bob\n", "bob\n\n", "q\ufffd"):
+        fresh.assign(customer_id)
+    assert fresh.ask("delete", "/customers/bob%0A").status_code == 200
+    left = {row[0] for row in fresh.rows("select customer_id from customers")}
+    assert left == {"bob", "bob\n\n", "q\ufffd"}
+    # No text at all, so nobody's id.
+    for method, tail in (("get", ""), ("get", "/export"), ("get", "/segments"), ("delete", "")):
+        answer = fresh.ask(method, f"/customers/q%FF{tail}")
+        assert (answer.status_code, shaped(answer)["code"]) == (404, "not_found")
+    assert fresh.get("/customers/q%EF%BF%BD")["customer_id"] == "q\ufffd"
+
+
+@pytest.mark.parametrize("odd", ["x%0A", "x%0a", "%0Ax", "x%0D", "x%FF", "x%C3"])
+def test_no_path_is_taken_for_another_that_it_nearly_is(fresh: Service, odd: str) -> None:
+    fresh.save("x")
+    fresh.assign("x")
+    for path, methods in ROUTES.items():
+        asked = re.sub(r"\{\w+\}", odd, path) if "{" in path else f"{path}{odd[1:]}"
+        for method in methods:
+            # A trait may well be called so, and is another one than x.
+            if (path, method) == ("/traits/{name}", "PUT"):
+                continue
+            answer = fresh.ask(method, asked, json={})
+            assert answer.is_client_error, (method, asked, answer.text)
+    assert fresh.get("/segments/x")["version"] == 1
+    assert fresh.get("/customers/x")["customer_id"] == "x"
+    if odd.endswith(("FF", "C3")):
+        answer = fresh.ask("put", f"/traits/{odd}", json={"type": "number"})
+        assert (answer.status_code, shaped(answer)["code"]) == (404, "not_found")
 
 
 def test_customers_are_not_looked_up_by_identity_yet(service: Service) -> None:
