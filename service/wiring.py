@@ -71,7 +71,7 @@ class Process:
             sources=sources,
             writer=self.writer,
             assigner=Assigner(self.database, self.live, self.writer, clock),
-            ingestor=Ingestor(self.database, self.writer),
+            ingestor=Ingestor(self.database, self.writer, settings.writer_queue),
             publisher=publisher,
             lists=Lists(self.database, publisher.publications, erasures),
             jobs=self.jobs,

@@ -128,7 +128,7 @@ class TrackingRoutes:
             body = bodies.unpacked(packed, headers, limit)
             shared = bodies.envelope(body, batch=kind is None)
         except Unreadable as error:
-            raise _unreadable(error) from error
+            raise _unreadable(error, keyed=source is not None) from error
         if source is None:
             if shared.write_key is None:
                 raise HttpProblem(401, "key_needed", "this needs the write key of a source")
@@ -177,8 +177,11 @@ class TrackingRoutes:
             raise HttpProblem(429, "rate_limited", detail, retry_after=wait)
 
 
-def _unreadable(error: Unreadable) -> HttpProblem:
+def _unreadable(error: Unreadable, *, keyed: bool) -> HttpProblem:
     problem = error.problem
+    if not keyed and error.status != 413:
+        detail = f"no header shows the write key of a source, nor can the body: {problem.detail}"
+        return HttpProblem(401, "key_needed", detail)
     if error.status == 422:
         return invalid([problem])
     return HttpProblem(error.status, problem.code, problem.detail)

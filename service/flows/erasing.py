@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.core.access import Author
 from service.core.instants import to_datetime
-from service.store import audit, customers, workspace
+from service.store import audit, customers, sources, workspace
 from service.store.database import Database
 from service.store.erasures import Erasure, Erasures
 
@@ -61,6 +61,7 @@ class Eraser:
         stored = await customers.hold(connection, customer_id, began)
         now = to_datetime(self._clock())  # from here on: we may have waited
         stored |= await customers.erase(connection, customer_id)
+        stored |= await sources.forget(connection, customer_id)
         stored |= await workspace.forget(connection, customer_id)
         if not stored and not whoever:
             before = await self._erasures.of(connection, customer_id)

@@ -30,9 +30,11 @@ Group: TypeAlias = list[Message]
 class Ingestor:
     """Stores what sources send."""
 
-    def __init__(self, database: Database, writer: Writer) -> None:
+    def __init__(self, database: Database, writer: Writer, queue: int) -> None:
+        """`queue`: how many pieces of work the writer lets wait."""
         self._database = database
         self._writer = writer
+        self._at_once = min(AT_ONCE, queue)
 
     async def ingest(self, source_id: str, taken: Taken, received_at: int) -> None:
         """Store messages, and keep what could not be taken in the log of rejects. Raises
@@ -40,8 +42,8 @@ class Ingestor:
         again."""
         rejects = list(taken.rejects)
         groups = grouped(taken.messages)
-        for start in range(0, len(groups), AT_ONCE):
-            rejects += await self._store(groups[start : start + AT_ONCE], source_id)
+        for start in range(0, len(groups), self._at_once):
+            rejects += await self._store(groups[start : start + self._at_once], source_id)
         if rejects:
             await self._log(source_id, rejects, received_at)
 
@@ -97,11 +99,12 @@ def grouped(messages: Sequence[Message]) -> list[Group]:
     latest: dict[str, int] = {}
     for message in messages:
         latest[message.customer_id] = max(message.at, latest.get(message.customer_id, message.at))
-    groups: dict[tuple[str, bool], Group] = {}
+    earlier: dict[str, Group] = {}
+    recent: dict[str, Group] = {}
     for message in messages:
-        recent = message.at >= latest[message.customer_id] - MINUTE
-        groups.setdefault((message.customer_id, recent), []).append(message)
-    return list(groups.values())
+        groups = recent if message.at >= latest[message.customer_id] - MINUTE else earlier
+        groups.setdefault(message.customer_id, []).append(message)
+    return [*earlier.values(), *recent.values()]
 
 
 def _input(group: Group, source_id: str) -> Input:

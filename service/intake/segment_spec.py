@@ -30,6 +30,8 @@ _VIEWS = {"page": "Page Viewed", "screen": "Screen Viewed"}
 _ALIASES = {"Completed Order": "Order Completed"}
 _TAKEN = frozenset({"identify", "track", "page", "screen", "group"})
 _LATER = frozenset({"alias", "merge"})
+# Where a group message has what becomes these traits.
+_GROUP_PLACES = {"group_id": "/groupId", "company": "/traits"}
 _NUL = b"\\u0000"  # JSON holds it in no other form
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -134,22 +136,24 @@ class _Reading:
             raise _Refused("too_large", f"a message has {MESSAGE_BYTES:,} bytes at most")
         try:
             body = _decode(self.raw)
-        except msgspec.ValidationError as error:
-            raise _Refused("type", "a message has to be an object") from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            misshapen = isinstance(error, msgspec.ValidationError)
+            if misshapen and not self.raw.lstrip().startswith(b"{"):
+                raise _Refused("type", "a message has to be an object") from error
             raise _Refused("bad_value", f"this can't be read as JSON: {error}") from error
         deep = self.raw.count(b"{") + self.raw.count(b"[") > self.terms.depth
         if deep or _NUL in self.raw:
             _look_through(body, "", 0, self.terms.depth)
         return body
 
-    def kind(self, kind: Any) -> str:
-        """The type of message, which the source may send."""
-        if kind in _LATER:
+    @staticmethod
+    def kind(kind: Any) -> str:
+        """The type of message, one that is taken."""
+        if isinstance(kind, str) and kind in _LATER:
             raise _Refused("not_available", f"{kind} can't be taken in this version", "/type")
-        if kind not in _TAKEN:
+        if not isinstance(kind, str) or kind not in _TAKEN:
             raise _Refused("unknown_type", f"the types are {', '.join(sorted(_TAKEN))}", "/type")
-        return str(kind)
+        return kind
 
     def object(self, body: Mapping[str, Any], name: str) -> dict[str, Any]:
         """A member that is an object; empty where it is missing, or told to be something else."""
@@ -179,12 +183,23 @@ class _Reading:
         if kind == "identify":
             result |= self.fit(folded(self.object(body, "traits")), "/traits")
         elif kind == "group":
-            company = folded_company(self.object(body, "traits"))
-            result |= self.fit({"group_id": _group(body)}, "/groupId")
-            if company:
-                kept = self.fit({"company": company}, "/traits")
-                result |= kept
+            result |= self.company(body)
         return result
+
+    def company(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The traits that a group message gives."""
+        given: dict[str, Any] = {"group_id": _group(body)}
+        company = folded_company(self.object(body, "traits"))
+        if company:
+            given["company"] = company
+        told = len(self.faults)
+        given = self.fit(given, "")
+        self.faults[told:] = [
+            Problem(_GROUP_PLACES[step] + rest, fault.code, fault.detail)
+            for fault in self.faults[told:]
+            for step, rest in [_first_step(fault.pointer)]
+        ]
+        return given
 
     def fit(self, traits: dict[str, Any], pointer: str) -> dict[str, Any]:
         """Traits without those that can't be or may not be written here."""
@@ -257,6 +272,11 @@ def _customer(body: Mapping[str, Any]) -> str:
     if anonymous_id is None:
         raise _Refused("required", "a message names a userId or an anonymousId", "/userId")
     return anonymous_customer(anonymous_id)
+
+
+def _first_step(pointer: str) -> tuple[str, str]:
+    step, slash, rest = pointer[1:].partition("/")
+    return step, slash + rest
 
 
 def _group(body: Mapping[str, Any]) -> str:

@@ -9,7 +9,8 @@ import pytest
 from fastapi.routing import iter_route_contexts
 
 from service.api.app import HOT
-from service.api.scopes import ROUTES
+from service.api.scopes import ROUTES, Own
+from service.api.tracking import PATHS as TRACKING
 from service.core.access import Scope
 from tests.contracts.test_errors import shaped
 from tests.contracts.test_openapi import check_answer, closed
@@ -51,7 +52,8 @@ def routes(service: Service) -> set[tuple[str, str]]:
         for context in iter_route_contexts(service.app.inner.cold.routes)
         for method in context.methods or ()
     }
-    return served | {("POST", path) for path in HOT}
+    asked = {(method, path) for path in TRACKING for method in ("POST", "OPTIONS")}
+    return served | asked | {("POST", path) for path in HOT}
 
 
 def test_every_route_has_its_row_and_every_row_its_route(locked: Service) -> None:
@@ -90,6 +92,9 @@ def test_every_operation_says_which_scope_it_needs(document: dict[str, Any]) -> 
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             scope = ROUTES[path][method.upper()]
+            if isinstance(scope, Own):
+                assert operation["security"] == [{"write_key": []}]
+                continue
             named = [[str(scope)]] * 2 if scope is not None else []
             assert [next(iter(each.values())) for each in operation["security"]] == named
             assert ("401" in operation["responses"]) == (scope is not None)
@@ -103,6 +108,12 @@ def test_all_routes_against_all_scopes_and_none(locked: Service, keys: dict[Scop
     tried = 0
     for method, path in sorted(routes(locked)):
         needed = ROUTES[path][method]
+        if isinstance(needed, Own):
+            # No key of these is a write key. Before a page is told whether it may ask, it has none.
+            answers = [locked.ask(method, path, headers=bearer(key)) for key in keys.values()]
+            answers.append(locked.ask(method, path))
+            assert {each.status_code for each in answers} == {204 if method == "OPTIONS" else 401}
+            continue
         for key in ("", "sgs_" + "x" * 43, keys[Scope.ADMIN][:-1], keys[Scope.ADMIN] + "="):
             answer = locked.ask(method, url(path), headers=bearer(key) if key else {})
             assert (answer.status_code == 401) == (needed is not None), (method, path)
