@@ -15,7 +15,7 @@ from service.api.services import WithServices
 from service.core.access import Scope
 from service.core.merging import RESERVED
 from service.core.parsing import Problem
-from service.flows.publishing import Conflict, MayNotReveal, Unknown
+from service.flows.publishing import Conflict, MayNotPublish, MayNotReveal, Unknown
 from service.store import traits as stored
 
 router = APIRouter(prefix="/traits", tags=["traits"], route_class=BodyRoute)
@@ -60,15 +60,19 @@ async def declare_trait(
     who: WithCaller,
     author: WithAuthor,
 ) -> Trait:
-    """Declare a trait's type: incoming values are coerced to it from now on. Values of a personal
-    trait are masked for callers without the scope `personal`, which taking the mark off needs."""
+    """Declare a trait's type: incoming values are coerced to it from now on. A type that active
+    segments read needs the scope `publish`. Values of a personal trait are masked for callers
+    without the scope `personal`, which taking the mark off needs."""
     definition = declaration.model_dump(mode="json", exclude_none=True)
     if not declaration.personal:
         del definition["personal"]
-    may = who.may(Scope.PERSONAL)
     with _refusals(name):
         await services.publisher.declare_trait(
-            _checked(name), definition, author=author, may_reveal=may
+            _checked(name),
+            definition,
+            author=author,
+            may_reveal=who.may(Scope.PERSONAL),
+            may_publish=who.may(Scope.PUBLISH),
         )
     return Trait(name=name, **definition)
 
@@ -77,10 +81,15 @@ async def declare_trait(
 async def withdraw_trait(
     services: WithServices, name: TraitName, who: WithCaller, author: WithAuthor
 ) -> None:
-    """Withdraw a declaration; values stay as they are."""
-    may = who.may(Scope.PERSONAL)
+    """Withdraw a declaration; values stay as they are. A type that active segments read needs the
+    scope `publish`."""
     with _refusals(name):
-        await services.publisher.withdraw_trait(_checked(name), author=author, may_reveal=may)
+        await services.publisher.withdraw_trait(
+            _checked(name),
+            author=author,
+            may_reveal=who.may(Scope.PERSONAL),
+            may_publish=who.may(Scope.PUBLISH),
+        )
 
 
 @contextmanager
@@ -94,3 +103,5 @@ def _refusals(name: str) -> Iterator[None]:
         raise conflicting(conflict) from conflict
     except MayNotReveal as error:
         raise forbidden(Scope.PERSONAL) from error
+    except MayNotPublish as error:
+        raise forbidden(Scope.PUBLISH) from error

@@ -36,7 +36,8 @@ class Unknown(LookupError):
 
 
 class MayNotPublish(PermissionError):
-    """The change decides who is in an active segment, and its author may only write."""
+    """The change decides who is in an active segment, or what answers about its members hold, and
+    its author may only write."""
 
 
 class Notify(StrEnum):

@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.core.access import SYSTEM, Author
-from service.core.catalog import refused_under
-from service.core.conditions import located_rules
+from service.core.catalog import Segment, refused_under
+from service.core.conditions import Source, located_rules, rules_of
 from service.core.instants import from_datetime
 from service.core.parsing import Problem, parse_condition
 from service.core.sameness import same
@@ -52,6 +52,9 @@ __all__ = [
     "Wanted",
 ]
 
+# What else of an active segment is for those who may publish: what answers about its members hold,
+# and its end.
+REACHING = ("name", "treatment", "expires_at")
 NAMED = 8  # keys in a sentence at most
 # Traits of one condition that are looked for among all customers, each of which takes a while.
 TRAITS_COUNTED = 20
@@ -184,32 +187,39 @@ class Publisher:
         *,
         author: Author = SYSTEM,
         may_reveal: bool = True,
+        may_publish: bool = True,
     ) -> None:
         """Declare a trait, or replace its declaration; values that come in are coerced to its type
         from now on. `may_reveal`: whether the author may read personal traits, and so say that
-        one no longer is. Raises Conflict where active segments could not be served with that type,
-        MayNotReveal."""
+        one no longer is; `may_publish`: whether they may decide who is in active segments, which a
+        type that those read does. Raises Conflict where active segments could not be served with
+        that type, MayNotReveal, MayNotPublish."""
         async with self.publications.change(author) as change:
             before = await traits.get(change.connection, name)
             if before == definition:
                 return
             _mark(change, name, before or {}, definition, may_reveal)
-            await self._retype(change, name, before or {}, definition)
+            await self._retype(change, name, before or {}, definition, may_publish)
             await traits.declare(change.connection, name, dict(definition), change.now)
             difference = difference_of(before, definition)
             await change.audit("trait.declared", f"traits/{name}", difference)
 
     async def withdraw_trait(
-        self, name: str, *, author: Author = SYSTEM, may_reveal: bool = True
+        self,
+        name: str,
+        *,
+        author: Author = SYSTEM,
+        may_reveal: bool = True,
+        may_publish: bool = True,
     ) -> None:
         """Withdraw a declaration; values stay as they are. Raises Unknown, Conflict,
-        MayNotReveal."""
+        MayNotReveal, MayNotPublish."""
         async with self.publications.change(author) as change:
             before = await traits.get(change.connection, name)
             if before is None:
                 raise Unknown(name)
             _mark(change, name, before, {}, may_reveal)
-            await self._retype(change, name, before, {})
+            await self._retype(change, name, before, {}, may_publish)
             await traits.withdraw(change.connection, name)
             await change.audit("trait.withdrawn", f"traits/{name}", difference_of(before, None))
 
@@ -219,11 +229,14 @@ class Publisher:
         name: str,
         before: Mapping[str, Any],
         after: Mapping[str, Any],
+        may_publish: bool,
     ) -> None:
         if before.get("type") == after.get("type"):
             return
         kind = TraitType(after["type"]) if "type" in after else None
         catalog = self._live.served.catalog
+        if not may_publish and any(_reads(each, name) for each in catalog.segments.values()):
+            raise MayNotPublish(name)
         refused = await asyncio.to_thread(refused_under, catalog, name, kind)
         if refused:
             how = f"without the type of {name}"
@@ -290,7 +303,7 @@ async def _store(
         return before
     decides = decides_anew(wanted, before)
     concerns_active = row.status == "active" or (before is not None and before.status == "active")
-    if concerns_active and not may_publish and (decides or _expires_otherwise(row, before)):
+    if concerns_active and not may_publish and (decides or _reaches_customers(row, before)):
         raise MayNotPublish(row.key)
     await segments.save(change.connection, row, change.author)
     action = wanted.action or _action(row, before)
@@ -300,9 +313,21 @@ async def _store(
     return row
 
 
-def _expires_otherwise(row: SegmentRow, before: SegmentRow | None) -> bool:
-    was = None if before is None else before.definition.get("expires_at")
-    return bool(row.definition.get("expires_at") != was)
+def _reaches_customers(row: SegmentRow, before: SegmentRow | None) -> bool:
+    """Whether more than the description of a segment differs from what was."""
+    was = {} if before is None else before.definition
+    return any(not same(was.get(name), row.definition.get(name)) for name in REACHING)
+
+
+def _reads(segment: Segment, name: str) -> bool:
+    """Whether a condition reads a trait, or what is above or below it."""
+    steps = tuple(name.split("."))
+    return segment.condition is not None and any(
+        all(one == other for one, other in zip(field.path, steps, strict=False))
+        for rule in rules_of(segment.condition)
+        for field in (rule.field, rule.other)
+        if field is not None and field.source is Source.TRAIT
+    )
 
 
 def _action(row: SegmentRow, before: SegmentRow | None) -> str:

@@ -87,6 +87,7 @@ def keyed(fresh: Service) -> dict[str, dict[str, str]]:
     fresh.save("sketch", ("age", ">=", 18), status="draft")
     fresh.save("guests")
     fresh.save("adult", ("age", ">=", 19))
+    fresh.ask("put", "/traits/age", json={"type": "number"})
     made: dict[str, dict[str, str]] = {}
     admin: dict[str, str] = {}
     for name, scopes in (
@@ -101,7 +102,8 @@ def keyed(fresh: Service) -> dict[str, dict[str, str]]:
     return made
 
 
-# What needs `publish`: all that decides who is in an active segment.
+# What needs `publish`: all that decides who is in an active segment, and what answers about its
+# members hold.
 PUBLISHING: list[tuple[str, str, Any]] = [
     ("post", "/segments", {"key": "new", "condition": ADULT}),
     ("put", "/segments/new", {"condition": ADULT}),
@@ -111,11 +113,17 @@ PUBLISHING: list[tuple[str, str, Any]] = [
     ("patch", "/segments/adult", {"scheme": "age", "priority": 1}),
     ("patch", "/segments/adult", {"status": "draft"}),
     ("patch", "/segments/adult", {"expires_at": "2027-06-01T00:00:00Z"}),
+    ("patch", "/segments/adult", {"name": "Adults"}),
+    ("patch", "/segments/adult", {"treatment": {"tone": "warm"}}),
+    ("patch", "/segments/guests", {"treatment": {"tone": "warm"}}),
     ("patch", "/segments/sketch", {"status": "active"}),
     ("post", "/segments/adult/rollback", {"version": 1}),
     ("post", "/segments/sketch/activate", {}),
     ("post", "/segments/adult/snapshot", {"key": "kept"}),
     ("delete", "/segments/adult", None),
+    ("put", "/traits/age", {"type": None, "description": "Anything."}),
+    ("put", "/traits/age", {"type": "money"}),
+    ("delete", "/traits/age", None),
 ]
 
 # What `write` is enough for.
@@ -123,8 +131,11 @@ WRITING: list[tuple[str, str, Any]] = [
     ("post", "/segments", {"key": "new", "condition": ADULT, "status": "draft"}),
     ("put", "/segments/new", {"condition": ADULT, "status": "draft"}),
     ("patch", "/segments/sketch", {"condition": OLDER}),
-    ("patch", "/segments/adult", {"name": "Adults", "tags": ["x"], "owner": "crm"}),
-    ("patch", "/segments/adult", {"treatment": {"tone": "warm"}, "review_by": "2027-06-01"}),
+    ("patch", "/segments/adult", {"description": "Adults", "tags": ["x"], "owner": "crm"}),
+    ("patch", "/segments/adult", {"persona": {"summary": "A"}, "review_by": "2027-06-01"}),
+    ("patch", "/segments/sketch", {"name": "Sketch", "treatment": {"tone": "warm"}}),
+    ("put", "/traits/age", {"type": "number", "description": "In years."}),
+    ("put", "/traits/zip", {"type": "string"}),
     ("post", "/segments/guests/members", {"add": ["ann"]}),
     ("delete", "/segments/sketch", None),
 ]
@@ -134,11 +145,12 @@ WRITING: list[tuple[str, str, Any]] = [
 def test_what_decides_about_customers_needs_publish(
     fresh: Service, keyed: dict[str, dict[str, str]], method: str, path: str, body: Any
 ) -> None:
-    before = fresh.rows("select key, version from segments order by key")
+    state = "select key, version from segments union select name, 0 from traits order by 1"
+    before = fresh.rows(state)
     refused = fresh.ask(method, path, json=body, headers=keyed["writer"])
     assert (refused.status_code, shaped(refused)["code"]) == (403, "forbidden")
     assert "publish" in refused.json()["detail"]
-    assert fresh.rows("select key, version from segments order by key") == before
+    assert fresh.rows(state) == before
     assert fresh.ask(method, path, json=body, headers=keyed["publisher"]).is_success
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from service.api.services import Services
 from service.core.parsing import Invalid
-from service.flows.publishing import Conflict, MayNotReveal, Unknown
+from service.flows.publishing import Conflict, MayNotPublish, MayNotReveal, Unknown
 from service.store import traits
 from tests.running import eventually, running, segment
 
@@ -96,6 +96,35 @@ async def test_a_declaration_that_a_segment_needs_stays(services: Services) -> N
     await services.publisher.archive("new")
     await services.publisher.withdraw_trait("joined")
     assert services.live.served.catalog.schema.types == {}
+
+
+@pytest.mark.parametrize("read", ["code", "code.kind", "other"])
+async def test_a_type_that_active_segments_read_is_for_those_who_may_publish(
+    services: Services, read: str
+) -> None:
+    both = segment("both", ("age", ">", 3))
+    rule = {"field": read, "operator": "<", "value": "code", "valueSource": "field"}
+    if read != "other":
+        rule = {"field": read, "operator": "=", "value": "7"}
+    both.definition["condition"]["rules"].append(rule)
+    sketch = segment("sketch", ("draft_only", "=", "7"), status="draft")
+    await services.publisher.save([both, sketch])
+    with pytest.raises(MayNotPublish):
+        await services.publisher.declare_trait("code", {"type": "version"}, may_publish=False)
+    assert await declared(services, "code") is None
+    # What only describes, and what decides nobody, is for whoever may write.
+    for name, definition in (
+        ("code", {"description": "Of the shop."}), ("draft_only", {"type": "number"}),
+        ("co", {"type": "number"}),
+    ):  # fmt: skip
+        await services.publisher.declare_trait(name, definition, may_publish=False)
+    await declare(services, "code.kind" if read == "code.kind" else "code", "version")
+    with pytest.raises(MayNotPublish):
+        await services.publisher.withdraw_trait(
+            "code.kind" if read == "code.kind" else "code", may_publish=False
+        )
+    await services.publisher.archive("both")
+    await services.publisher.withdraw_trait("code", may_publish=False)
 
 
 async def test_a_comparison_with_another_field_holds_both_declarations(services: Services) -> None:
