@@ -129,7 +129,7 @@ def compile_catalog(
     lists = sorted(key for key, segment in segments.items() if segment.condition is None)
     conditions = [s.condition for s in segments.values() if s.condition is not None]
     held = {each.name: each for condition in conditions for each in aggregates_of(condition)}
-    derivations = Derivations({**(aggregates or {}), **held}, schema.zone)
+    derivations = Derivations({**(aggregates or {}), **held}, schema.zone, schema.base_currency)
     matcher = Matcher(lists, levels, schema.zone, derivations.moving)
     fields = fields_read(conditions).values()
     return Catalog(

@@ -16,6 +16,7 @@ from service.core.instants import MINUTE, to_datetime
 from service.core.lookahead import Horizon, walk, walk_changing
 from service.core.matching import NO_LISTS, Lists, Prepared
 from service.core.merging import Change, Written, merge
+from service.core.orders import COMPLETED
 from service.core.parsing import Problem
 from service.core.timelines import Timeline
 
@@ -100,7 +101,8 @@ class Patch:
 @dataclass(frozen=True, slots=True)
 class Input:
     """New facts about a customer: a patch of given traits, when and by whom; and the patches and
-    events of messages, in any order."""
+    events of messages, in any order. `orders`: all that count, if what is known of some changed;
+    they stand for the events by which they were told."""
 
     traits: Mapping[str, Any]
     at: int
@@ -110,6 +112,7 @@ class Input:
     seen: bool = True
     patches: Sequence[Patch] = ()
     events: Sequence[Event] = ()
+    orders: Sequence[Event] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,7 +347,7 @@ class _Run:
             self.merge(given.traits, Written(given.at, given.message_id, given.source))
         for patch in given.patches:
             self.merge(patch.traits, patch.written)
-        self.remember(given.events)
+        self.remember(given)
         if given.seen and given.at - state.last_seen >= SEEN_EVERY:
             state.last_seen = given.at
             self.stored = True
@@ -352,12 +355,15 @@ class _Run:
                 self.prepared = None
         self.stored = self.stored or bool(self.changes)
 
-    def remember(self, events: Sequence[Event]) -> None:
+    def remember(self, given: Input) -> None:
         """Put events into the timelines that want them."""
-        added = self.catalog.derivations.entries(events)
+        derivations, histories = self.catalog.derivations, self.state.histories
+        added = derivations.entries(each for each in given.events if each.name != COMPLETED)
         for key, entries in added.items():
-            self.state.histories.setdefault(key, Timeline()).add(entries)
-        if added:
+            histories.setdefault(key, Timeline()).add(entries)
+        settled = {} if given.orders is None else derivations.of_orders(given.orders)
+        histories.update(settled)
+        if added or settled:
             self.remembered = True
             self.stored = True
             self.prepared = None
@@ -379,6 +385,8 @@ class _Run:
         """The reason of what new facts change: the last event, or which traits."""
         if given.events and not self.changes:
             return {"kind": "event", "event": max(given.events, key=lambda event: event.at).name}
+        if given.orders is not None and not self.changes:
+            return {"kind": "event", "event": COMPLETED}
         names = sorted({change.path for change in self.changes})[:20]
         return {"kind": "trait", "traits": names} if names else {"kind": "trait"}
 

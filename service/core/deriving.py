@@ -8,6 +8,7 @@ from typing import Any
 from service.core.aggregates import Aggregate, Series
 from service.core.events import Event
 from service.core.horizons import next_window_change
+from service.core.orders import COMPLETED
 from service.core.timelines import Entry, Timeline
 from service.core.traits import ABSENT
 
@@ -22,6 +23,8 @@ class Derivations:
 
     aggregates: Mapping[str, Aggregate] = field(default_factory=dict)
     zone: tzinfo | None = None
+    # What orders are converted to.
+    base_currency: str = "USD"
 
     def __post_init__(self) -> None:
         series = {each.series.key: each.series for each in self.aggregates.values()}
@@ -79,6 +82,17 @@ class Derivations:
                 if added:
                     found.setdefault(series.key, []).extend(added)
         return found
+
+    @property
+    def read_orders(self) -> bool:
+        """Whether an aggregate reads orders."""
+        return COMPLETED in self.by_event
+
+    def of_orders(self, orders: Iterable[Event]) -> dict[str, Timeline]:
+        """The timelines of every series over all orders of a customer."""
+        entries = self.entries(orders)
+        series = self.by_event.get(COMPLETED, ())
+        return {each.key: Timeline.of(entries.get(each.key, ())) for each in series}
 
     def histories(self, events: Iterable[Event]) -> dict[str, Timeline]:
         """The timelines of every series over all events of a customer."""

@@ -55,6 +55,8 @@ class Schema:
     rules_limit: int = 1_000
     depth_limit: int = 32
     values_limit: int = 10_000
+    # What money is kept in.
+    base_currency: str = "USD"
     # Fields read before, by name: conditions share most of them.
     known: dict[str, Field] = field(default_factory=dict, compare=False, repr=False)
     # By declared name, the Python types of values that certainly need no coercion.

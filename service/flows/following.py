@@ -42,6 +42,7 @@ def schema_of(settings: Settings, types: dict[str, str]) -> Schema:
         rules_limit=settings.rules_limit,
         depth_limit=settings.json_depth,
         values_limit=settings.values_limit,
+        base_currency=settings.base_currency,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from service.core.events import Event
 from service.core.instants import MINUTE
+from service.core.order_messages import KINDS, order_message
 from service.core.problems import Invalid, Problem, escape
 from service.core.traits import describe
 from service.intake.clocks import instant_of
@@ -82,7 +83,13 @@ class _Reading:
         if message_id is None:
             timed = "timestamp" in document
             message_id = _derived(customer_id, document) if timed else new_id()
-        return Event(str(name), at, properties, message_id, SOURCE)
+        event = Event(str(name), at, properties, message_id, SOURCE)
+        if event.name in KINDS:
+            told = order_message(event, event.store, customer_id)
+            if isinstance(told, list):
+                for problem in told:
+                    self.refuse(problem.pointer, problem.code, problem.detail)
+        return event
 
     def instant(self, written: Any, now: int) -> int:
         if written is None:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -35,6 +35,15 @@ UNAVAILABLE: tuple[type[Exception], ...] = (
 
 # The same, as it arrives through SQLAlchemy's engine.
 CANT_READ: tuple[type[Exception], ...] = (*UNAVAILABLE, SQLAlchemyError)
+
+
+def is_our_fault(error: Exception) -> bool:
+    """Whether one of CANT_READ says that the database won't do what it was asked, now or later."""
+    if isinstance(error, IntegrityError | ProgrammingError):
+        return True
+    # Which values it can't keep reaches SQLAlchemy as an error of no particular kind.
+    told = error.orig if isinstance(error, DBAPIError) else None
+    return isinstance(error if told is None else told.__cause__, asyncpg.DataError)
 
 
 class Crowded(RuntimeError):

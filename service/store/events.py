@@ -14,7 +14,10 @@ from service.core.deciding import State
 from service.core.deriving import Derivations
 from service.core.events import Event
 from service.core.instants import from_datetime, to_datetime
+from service.core.orders import COMPLETED
+from service.core.orders import event as event_of
 from service.core.timelines import Timeline
+from service.store.orders import orders_of
 from service.store.states import Connection
 
 # In the order of their keys, so that two batches with the same messages can't deadlock.
@@ -25,10 +28,6 @@ _INSERT = """insert into events
     as new (source, message_id, customer_id, name, at, properties)
   order by source, message_id on conflict do nothing
   returning source, message_id"""
-
-_FORGET = """delete from events e
-  using unnest($1::text[], $2::text[]) as gone (source, message_id)
-  where e.source = gone.source and e.message_id = gone.message_id"""
 
 _READ = """select customer_id, name, at, properties::text, message_id, source from events
   where customer_id = any($1::text[]) and name = any($2::text[]) order by customer_id, at"""
@@ -69,12 +68,6 @@ async def insert(
     return {(row["source"], row["message_id"]) for row in fresh}
 
 
-async def forget(connection: Connection, keys: Iterable[Key]) -> None:
-    """Take events back that were inserted in this transaction for customers that failed."""
-    each = list(keys)
-    await connection.execute(_FORGET, [key[0] for key in each], [key[1] for key in each])
-
-
 async def read(
     connection: Connection, customer_ids: Sequence[str], names: Sequence[str]
 ) -> dict[str, list[Event]]:
@@ -107,17 +100,31 @@ async def load_histories(
     if not lacking:
         return set()
     ids = [state.customer_id for state in lacking]
-    events = await read(connection, ids, list(derivations.by_event))
+    told = await read(connection, ids, [name for name in derivations.by_event if name != COMPLETED])
+    ordered = await counted_orders(connection, ids, derivations)
     filled = set()
     for state in lacking:
-        known = events.get(state.customer_id)
-        if known is not None:
-            state.histories = derivations.histories(known)
-            filled.add(state.customer_id)
+        who = state.customer_id
+        if who in told or who in ordered:
+            state.histories = derivations.histories((*told.get(who, ()), *ordered.get(who, ())))
+            filled.add(who)
         elif state.histories:
             state.histories = {key: Timeline() for key in derivations.series} | state.histories
-            filled.add(state.customer_id)
+            filled.add(who)
     return filled
+
+
+async def counted_orders(
+    connection: Connection, customer_ids: Sequence[str], derivations: Derivations
+) -> dict[str, list[Event]]:
+    """Customers' orders that count, as the events that aggregates read."""
+    if not derivations.read_orders:
+        return {}
+    orders = await orders_of(connection, customer_ids, derivations.base_currency)
+    return {
+        who: [event for event in map(event_of, theirs) if event is not None]
+        for who, theirs in orders.items()
+    }
 
 
 async def write_histories(

@@ -7,12 +7,12 @@ from typing import Any
 
 import asyncpg
 
-from service.core.deciding import Input, State
+from service.core.deciding import Decision, Input, State, Undecidable
 from service.core.instants import to_datetime
 from service.store import events, states
 from service.store.batches import Batch, Limits, Outcome, Serving, Work
 from service.store.erasures import Erased, Erasures
-from service.store.events import Key
+from service.store.ordering import messages_of, settle_orders
 
 
 class NewerCatalog(Exception):
@@ -31,6 +31,20 @@ class BeingInserted(Exception):
         self.customer_ids = customer_ids
 
 
+class OwnerHeld(Exception):
+    """A message tells of the order of somebody else, whose row others hold."""
+
+
+class Unsettled(Exception):
+    """Some work with events can't be decided: the transaction can't stand with it. `outcome`: what
+    would be answered; `works`: the work in question."""
+
+    def __init__(self, outcome: Outcome, works: Sequence[Work]) -> None:
+        super().__init__(len(works))
+        self.outcome = outcome
+        self.works = list(works)
+
+
 async def decide_and_write(
     connection: Any,
     served: Serving,
@@ -42,7 +56,7 @@ async def decide_and_write(
     wait: bool,
 ) -> Outcome:
     """Decide a batch and write what it comes to; at most one piece of work a customer.
-    Raises NewerCatalog, BeingInserted."""
+    Raises NewerCatalog, BeingInserted, OwnerHeld, Unsettled."""
     ids = [work.customer_id for work in batch]
     found, head = await states.lock(connection, ids, wait=wait)
     _check(served, head, found)
@@ -66,33 +80,41 @@ async def decide_and_write(
                 state.lists = keys
     filled = await events.load_histories(connection, found, served.derivations, served.revision)
     timely = [work for work in batch if work.customer_id not in late] if late else batch
-    told = await _tell(connection, timely, found, new, clock())
-    decider = Batch(served, clock(), limits, told.given)
-    if served.blocking:
-        outcome = await asyncio.to_thread(decider.decide, timely, found, new)
-    else:
-        outcome = decider.decide(timely, found, new)
+    now = clock()
+    told = await _tell(connection, timely, found, new, now)
+    owners = await _settle(connection, served, timely, told, {**found, **new}, now)
+    decider = Batch(served, now, limits, told)
+    outcome = await _decided(decider, timely, found, new)
+    unsettled = [work for work, _ in outcome.failed if work.customer_id in told]
+    if unsettled:
+        raise Unsettled(outcome, unsettled)
+    if owners:
+        asked = [Work(who, given, _unheard()) for who, (_, given) in owners.items()]
+        theirs = {who: state for who, (state, _) in owners.items()}
+        settled = await _decided(decider, asked, theirs, {})
+        if any(isinstance(error, Undecidable) for _, error in settled.failed):
+            raise OwnerHeld
     if late:
         outcome.failed += [(work, Erased()) for work in batch if work.customer_id in late]
         decider.came_to_nothing += late & new.keys()
     if decider.to_write:
         await states.write(connection, served.revision, decider.to_write, decider.before)
     await _remember(connection, served, decider, filled)
-    if told.fresh and outcome.failed:
-        failed = {work.customer_id for work, _ in outcome.failed}
-        await events.forget(connection, [key for key, who in told.fresh.items() if who in failed])
     if decider.came_to_nothing:
         await states.forget(connection, decider.came_to_nothing)
     return outcome
 
 
-class _Told:
-    """The events of a batch that nobody had told of before, each with its customer, and what each
-    customer is given without those that are known."""
+async def _decided(
+    decider: Batch, batch: Sequence[Work], found: Mapping[str, State], new: Mapping[str, State]
+) -> Outcome:
+    if decider.served.blocking:
+        return await asyncio.to_thread(decider.decide, batch, found, new)
+    return decider.decide(batch, found, new)
 
-    def __init__(self) -> None:
-        self.fresh: dict[Key, str] = {}
-        self.given: dict[str, Input] = {}
+
+def _unheard() -> asyncio.Future[Decision | None]:
+    return asyncio.get_running_loop().create_future()
 
 
 async def _tell(
@@ -101,8 +123,9 @@ async def _tell(
     found: Mapping[str, State],
     new: Mapping[str, State],
     now: int,
-) -> _Told:
-    told = _Told()
+) -> dict[str, Input]:
+    """Keep the events of a batch. By customer, what those who have some are given, without the
+    events that were known before."""
     telling = {
         work.customer_id: work.given
         for work in batch
@@ -111,20 +134,70 @@ async def _tell(
         and (work.customer_id in found or work.customer_id in new)
     }
     if not telling:
-        return told
+        return {}
     pairs = [(who, event) for who, given in telling.items() for event in given.events]
     fresh = await events.insert(connection, pairs, to_datetime(now))
+    told = {}
     for customer_id, given in telling.items():
-        kept = {}
+        kept = []
         for event in given.events:
             key = (event.source, event.message_id)
             if key in fresh:
-                # The same message twice in one request counts once, for the first who told it.
+                # Told twice in one batch, it counts once, for the first who told it.
                 fresh.discard(key)
-                told.fresh[key] = customer_id
-                kept[key] = event
-        told.given[customer_id] = replace(given, events=tuple(kept.values()))
+                kept.append(event)
+        told[customer_id] = replace(given, events=tuple(kept))
     return told
+
+
+async def _settle(
+    connection: Any,
+    served: Serving,
+    batch: Sequence[Work],
+    told: dict[str, Input],
+    ours: Mapping[str, State],
+    now: int,
+) -> dict[str, tuple[State, Input]]:
+    """Settle the orders that events tell of. Whose orders changed is given all of theirs: in
+    `told` who is in the batch, and answered those who are not, whose rows are locked from here on.
+    Raises OwnerHeld."""
+    messages = messages_of({who: given.events for who, given in told.items()})
+    derivations = served.derivations
+    if not messages or derivations.zone is None:
+        return {}
+    owners = await settle_orders(
+        connection, messages, derivations.base_currency, derivations.zone, now
+    )
+    if not derivations.read_orders:
+        return {}
+    others = await _lock_others(connection, served, sorted(owners - ours.keys()))
+    orders = await events.counted_orders(connection, sorted(owners), derivations)
+    looked_at = Input({}, now, source="orders", seen=False)
+    given = {work.customer_id: work.given for work in batch} | told
+    for who in owners & ours.keys():
+        told[who] = replace(given[who] or looked_at, orders=orders.get(who, ()))
+    return {
+        who: (state, replace(looked_at, orders=orders.get(who, ())))
+        for who, state in others.items()
+    }
+
+
+async def _lock_others(
+    connection: Any, served: Serving, customer_ids: Sequence[str]
+) -> dict[str, State]:
+    """Lock and read customers beside those of the batch. Raises OwnerHeld, NewerCatalog."""
+    if not customer_ids:
+        return {}
+    found, head = await states.lock(connection, customer_ids)
+    _check(served, head, found)
+    away = [who for who in customer_ids if who not in found]
+    if away and await states.read(connection, away):
+        raise OwnerHeld
+    if served.has_lists:
+        for customer_id, keys in (await states.read_lists(connection, list(found))).items():
+            found[customer_id].lists = keys
+    await events.load_histories(connection, found, served.derivations, served.revision)
+    return found
 
 
 async def _remember(connection: Any, served: Serving, decider: Batch, filled: set[str]) -> None:

@@ -20,7 +20,13 @@ from service.core.deciding import Decision, Input
 from service.store.batches import Limits, NotStored, Outcome, Serving, Work
 from service.store.database import CANT_READ, UNAVAILABLE, Database
 from service.store.erasures import Erasures
-from service.store.transaction import BeingInserted, NewerCatalog, decide_and_write
+from service.store.transaction import (
+    BeingInserted,
+    NewerCatalog,
+    OwnerHeld,
+    Unsettled,
+    decide_and_write,
+)
 
 log = structlog.get_logger()
 
@@ -31,6 +37,7 @@ LOCK_TIMEOUT = "2s"
 LOCK_TIMEOUT_ALONE = "1s"
 WAIT_FOR_TURN = 3.0  # s
 DEADLOCK_TRIES = 5
+OWNERS_TURN = 0.02  # s
 
 RETRY = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
@@ -222,6 +229,13 @@ class Writer:
                 rest = [w for w in part if w.customer_id not in others.customer_ids]
                 if rest:
                     pending.append(rest)
+            except Unsettled as fault:
+                if len(part) > 1:
+                    apart = {id(work) for work in fault.works}
+                    rest = [work for work in part if id(work) not in apart]
+                    pending += [[work] for work in reversed(fault.works)] + ([rest] if rest else [])
+                    continue
+                outcome = fault.outcome
             except asyncio.CancelledError:
                 self._answer(_all_failed(part, StoreUnavailable("the service is shutting down")))
                 raise
@@ -243,6 +257,8 @@ class Writer:
                 await self._catch_up(newer.revision)
             except RETRY:
                 continue
+            except OwnerHeld:
+                await asyncio.sleep(OWNERS_TURN)
         return Outcome(failed=[(work, Overloaded("the database is contended")) for work in batch])
 
     async def _settle_alone(self, work: Work) -> None:
@@ -271,6 +287,10 @@ class Writer:
                     await self._catch_up(newer.revision)
                 except (*RETRY, asyncpg.LockNotAvailableError, BeingInserted):
                     continue
+                except OwnerHeld:
+                    await asyncio.sleep(OWNERS_TURN)
+                except Unsettled as fault:
+                    return fault.outcome
         finally:
             await connection.close(timeout=2)
         return _all_failed([work], _held())
