@@ -1,15 +1,16 @@
 """Money: exact decimals in, JSON numbers out."""
 
-from datetime import UTC
+import re
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any
 
-from service.core.traits import EXACT_DIGITS, TraitType, Uncoercible, coerce, read
+from service.core.traits import EXACT_DIGITS, TraitType, Uncoercible, describe, type_english
 
 # What a sum of many amounts times a rate can need: nothing is rounded on the way.
 EXACT = Context(prec=100, rounding=ROUND_HALF_EVEN)
-HIGHEST = Decimal(10) ** 15
+HIGHEST = 10**15
 
+_AMOUNT = re.compile(r"[+-]?\d{1,15}(\.\d{1,15})?", re.ASCII)
 _STEP = Decimal("0.0001")
 
 
@@ -19,12 +20,16 @@ def money(value: Any) -> Decimal:
     Of a number that is not whole the 15 digits count that a JSON number surely holds: shops add up
     doubles, and 0.30000000000000004 was to be 0.3.
     """
-    if type(value) is float:
-        value = float(f"{value:.{EXACT_DIGITS}g}")
-    amount: Decimal = read(TraitType.MONEY, coerce(TraitType.MONEY, value, UTC), UTC)
-    if not -HIGHEST < amount < HIGHEST:
-        raise Uncoercible(f"an amount of money is less than {HIGHEST:,}")
-    return amount
+    kind = type(value)
+    if kind is str and _AMOUNT.fullmatch(value.strip()):
+        return Decimal(value.strip())
+    if kind is int and -HIGHEST < value < HIGHEST:
+        return Decimal(value)
+    if kind is float and -HIGHEST < value < HIGHEST:
+        return Decimal(f"{value:.{EXACT_DIGITS}g}")
+    raise Uncoercible(
+        f"expected {type_english(TraitType.MONEY)} below {HIGHEST:,}, got {describe(value)}"
+    )
 
 
 def rounded(amount: Decimal) -> Decimal:

@@ -6,6 +6,7 @@ before it.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from service.core.money import text_of
@@ -25,7 +26,8 @@ class Told(NamedTuple):
 class Facts:
     """All that messages told of one order; JSON as it stands. Instants are microseconds.
 
-    `told`: properties, `refunds` by refund, each as the latest message told it; amounts are texts.
+    `told`: properties, `refunds` by refund, each as the latest message told it; amounts are texts,
+    with their currency if the message told it: `120.5 EUR`.
     `customer`: whose the order is, and `other`: whose messages that only refund or cancel said it
     is. `placed_at`: as it was told; `placed`, `updated`, `cancelled`: the first message of each.
     """
@@ -114,19 +116,23 @@ def _values(message: OrderMessage) -> dict[str, Any]:
     for name in AMOUNTS:
         amount = getattr(message, name)
         if amount is not None:
-            values[name] = text_of(amount)
+            values[name] = _amount(amount, message.currency)
     if message.currency is not None:
         values["currency"] = message.currency
     if message.products is not None:
-        values["products"] = [_line(product) for product in message.products]
+        values["products"] = [_line(each, message.currency) for each in message.products]
     return values
 
 
-def _line(product: Product) -> dict[str, Any]:
+def _line(product: Product, currency: str | None) -> dict[str, Any]:
     line = {**product.more, "quantity": text_of(product.quantity)}
     if product.price is not None:
-        line["price"] = text_of(product.price)
+        line["price"] = _amount(product.price, currency)
     return line
+
+
+def _amount(amount: Decimal, currency: str | None) -> str:
+    return text_of(amount) if currency is None else f"{text_of(amount)} {currency}"
 
 
 def _join_each(one: Mapping[str, Told], other: Mapping[str, Told]) -> Mapping[str, Told]:
@@ -140,7 +146,9 @@ def _join_each(one: Mapping[str, Told], other: Mapping[str, Told]) -> Mapping[st
 def _latest(one: Told, other: Told) -> Told:
     """The later of two."""
     if one[1:] != other[1:]:
-        return max(one, other, key=lambda told: told[1:])
+        return one if one[1:] > other[1:] else other
+    if type(one.value) is str and one.value == other.value:
+        return one
     return max(one, other, key=lambda told: json.dumps(told.value, sort_keys=True))
 
 

@@ -164,8 +164,14 @@ def _currency(facts: Facts, base: str) -> str:
 
 
 def _currencies(facts: Facts, base: str) -> set[str]:
-    refunds = {told.value.get("currency") for told in facts.refunds.values()}
-    return {_currency(facts, base), *(each for each in refunds if each is not None)}
+    """The order's, and those of amounts that were told in others."""
+    found = {_currency(facts, base)}
+    told = {name: told.value for name, told in facts.told.items()}
+    for values in (told, *(refund.value for refund in facts.refunds.values())):
+        amounts = [values[name] for name in AMOUNTS if name in values]
+        amounts += [line["price"] for line in values.get("products", ()) if "price" in line]
+        found.update(amount.partition(" ")[2] for amount in amounts)
+    return found - {""}
 
 
 class _Sums:
@@ -176,7 +182,6 @@ class _Sums:
         self._values = {name: told.value for name, told in facts.told.items()}
         self._refunds = [told.value for told in facts.refunds.values()]
         self._rates = rates
-        self._rate = rates[order.currency]
         self._used = {code: rate for code, rate in rates.items() if code != base}
         self._lines: Sequence[Mapping[str, Any]] = self._values.get("products", ())
 
@@ -186,7 +191,7 @@ class _Sums:
         shipping, tax = told["shipping"] or _NOTHING, told["tax"] or _NOTHING
         total, revenue = told["total"], told["revenue"]
         if total is None and revenue is None:
-            goods = self._goods(self._lines, self._rate)
+            goods = self._goods(self._lines)
             revenue = None if goods is None else max(goods - discount, _NOTHING)
         gross, net = total, revenue
         if gross is None and revenue is not None:
@@ -219,8 +224,13 @@ class _Sums:
         )
 
     def _told(self, name: str) -> Decimal | None:
-        text = self._values.get(name)
-        return None if text is None else Decimal(text) * self._rate
+        amount = self._values.get(name)
+        return None if amount is None else self._worth(amount)
+
+    def _worth(self, amount: str) -> Decimal:
+        """An amount in the base currency; one without a currency is in the order's."""
+        number, _, currency = amount.partition(" ")
+        return Decimal(number) * self._rates[currency or self._order.currency]
 
     def _shown(self, amount: Decimal) -> Decimal:
         """An amount as it is told to others; in the base currency it is what was told."""
@@ -243,38 +253,34 @@ class _Sums:
         self, refund: Mapping[str, Any], gross: Decimal, net: Decimal
     ) -> tuple[Decimal, Decimal]:
         """What a refund gave back: all of it, and the part that is of goods."""
-        rate = self._rates[refund.get("currency", self._order.currency)]
         total, shipping, tax = (
-            Decimal(refund[name]) * rate if name in refund else None
+            self._worth(refund[name]) if name in refund else None
             for name in ("total", "shipping", "tax")
         )
         beside = (shipping or _NOTHING) + (tax or _NOTHING)
         lines = refund.get("products")
         if total is not None:
             goods = max(total - beside, _NOTHING)
-            of_lines = self._goods(lines, rate) if lines else None
+            of_lines = self._goods(lines) if lines else None
             return total, goods if of_lines is None else min(goods, of_lines)
         if lines:
-            goods = sum((self._value(line, rate) or _NOTHING for line in lines), _NOTHING)
+            goods = sum((self._value(line) or _NOTHING for line in lines), _NOTHING)
             return goods + beside, goods
         return gross, net
 
-    def _goods(self, lines: Sequence[Mapping[str, Any]], rate: Decimal) -> Decimal | None:
+    def _goods(self, lines: Sequence[Mapping[str, Any]]) -> Decimal | None:
         """What lines come to; None if one has no price, or there are none."""
-        values = [self._value(line, rate) for line in lines]
+        values = [self._value(line) for line in lines]
         known = [value for value in values if value is not None]
         return sum(known, _NOTHING) if known and len(known) == len(values) else None
 
-    def _value(self, line: Mapping[str, Any], rate: Decimal) -> Decimal | None:
+    def _value(self, line: Mapping[str, Any]) -> Decimal | None:
         """Price x quantity of a line of the order or of a refund."""
-        quantity = Decimal(line["quantity"])
-        if "price" in line:
-            return Decimal(line["price"]) * quantity * rate
-        price = self._price_of(line)
-        return None if price is None else price * quantity * self._rate
+        price = line["price"] if "price" in line else self._price_of(line)
+        return None if price is None else self._worth(price) * Decimal(line["quantity"])
 
-    def _price_of(self, line: Mapping[str, Any]) -> Decimal | None:
-        """The order's price, in its currency, of the product of a refund."""
+    def _price_of(self, line: Mapping[str, Any]) -> str | None:
+        """The order's price of the product of a refund."""
         for name in ("product_id", "sku"):
             same = [
                 each
@@ -284,7 +290,7 @@ class _Sums:
             # Of several variants the one that is meant, if it is told.
             same.sort(key=lambda each: each.get("variant") != line.get("variant"))
             if same:
-                return Decimal(same[0]["price"])
+                return str(same[0]["price"])
         return None
 
     def _products(self) -> tuple[Mapping[str, Any], ...]:
@@ -293,7 +299,7 @@ class _Sums:
         for line in self._lines:
             product = {**line, "quantity": number_of(Decimal(line["quantity"]))}
             if "price" in line:
-                price = Decimal(line["price"]) * self._rate
+                price = self._worth(line["price"])
                 product["price"] = number_of(self._shown(price))
                 net = price * Decimal(line["quantity"])
                 product["net"] = number_of(self._shown(net))

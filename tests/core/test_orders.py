@@ -332,6 +332,20 @@ def test_a_refund_in_another_currency() -> None:
     assert (found["refunded"], found["net"]) == (6.4123, 93.5877)
 
 
+def test_each_amount_is_in_the_currency_of_its_message() -> None:
+    """A shop tells of an order in its own currency, the browser in the customer's."""
+    shop = message(PLACED, total=110, revenue=100, currency="USD")
+    browser = message(UPDATED, 1, total=100, products=[SOCKS], currency="EUR")
+    found = properties(shop, browser)
+    assert (found["currency"], found["gross"], found["net"]) == ("EUR", 108.52, 100)
+    assert found["products"][0]["price"] == 5.9686
+    # What names no currency is in the order's.
+    assert properties(shop, browser, message(UPDATED, 2, total=50))["gross"] == 54.26
+    assert currencies(_folded([shop, browser]), "CZK", UTC) == {
+        ("EUR", date(2026, 11, 20)), ("USD", date(2026, 11, 20)),
+    }  # fmt: skip
+
+
 def test_an_order_without_a_rate_waits_for_one() -> None:
     told = message(PLACED, currency="CZK", total=2500)
     waiting = order(told)
@@ -345,7 +359,10 @@ def test_an_order_without_a_rate_waits_for_one() -> None:
 def test_which_rates_settling_asks_for() -> None:
     facts = Facts()
     assert currencies(facts, "USD", UTC) == set()
-    for each in (message(PLACED, currency="EUR", total=5), message(REFUNDED, DAY, currency="JPY")):
+    for each in (
+        message(PLACED, currency="EUR", total=5),
+        message(REFUNDED, DAY, currency="JPY", total=1),
+    ):
         facts = fold(facts, each)
     day = date(2026, 11, 20)
     assert currencies(facts, "USD", UTC) == {("EUR", day), ("JPY", day)}
@@ -358,6 +375,19 @@ def test_kept_rates_bring_the_same_order() -> None:
     assert first.rates == {"EUR": Decimal("1.0852")}
     assert settle("shop", "o-1", facts, KeptRates("USD", first.rates)) == first
     assert settle("shop", "o-1", facts, KeptRates("USD", {})).pending is Pending.NO_RATE
+
+
+def test_kept_rates_know_the_base_currency() -> None:
+    messages = [message(PLACED, total=100), message(REFUNDED, 1, total=1000, currency="JPY")]
+    first = order(*messages)
+    facts = _folded(messages)
+    assert settle("shop", "o-1", facts, KeptRates("USD", first.rates)) == first
+
+
+def test_no_digit_is_lost_on_the_way() -> None:
+    line = {"price": "123456789012345.123456789012345", "quantity": "1.000000000000001"}
+    found = order(message(PLACED, products=[line]))
+    assert found.net == Decimal("123456789012345.246913578024690123456789012345")
 
 
 @pytest.mark.parametrize(
