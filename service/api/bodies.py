@@ -8,7 +8,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from service.api.assign import ClientGone, Receive, Scope, Send, read_body
-from service.api.decoding import check_tree, decode, without_mark
+from service.api.decoding import check_document, decode, without_mark
 from service.api.idempotency import REPEATABLE, repeatable
 from service.api.problems import HttpProblem
 from service.settings import Settings
@@ -58,8 +58,4 @@ def check(request: Request, body: bytes, depth: int) -> None:
         said = f"not {media_type}" if media_type else "and to be called so"
         detail = f"the body has to be application/json, {said}"
         raise HttpProblem(415, "unsupported", detail)
-    document = decode(_anything, body)
-    if isinstance(document, dict | list):
-        # Each group of a condition takes two levels; how deep groups may nest is the parser's to
-        # say, with the place.
-        check_tree(document, "", 1, 2 * depth + 2)
+    check_document(decode(_anything, body), depth)

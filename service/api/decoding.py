@@ -96,10 +96,18 @@ def _unrepresentable(body: bytes) -> list[Problem]:
         return []
     except RecursionError as error:
         raise too_deep("") from error
+    return unrepresentable(document)
+
+
+def unrepresentable(document: Any) -> list[Problem]:
+    """Where a document, whatever it was read from, holds values that JSON or PostgreSQL has none
+    of."""
     found: list[Problem] = []
     waiting: list[tuple[str, Any]] = [("", document)]
     while waiting and len(found) < FAULTS_TOLD:
         pointer, value = waiting.pop()
+        if isinstance(value, dict):
+            value = _Members(value.items())
         if isinstance(value, list):
             members = value if isinstance(value, _Members) else list(enumerate(value))
             faults = {_fault(name) for name, _ in members if isinstance(name, str)}
@@ -141,6 +149,14 @@ def _encodable(text: str) -> bool:
 
 
 _NUL = "U+0000 can't be stored in a text"
+
+
+def check_document(document: Any, depth: int) -> None:
+    """`check_tree` for the body of an ordinary route; `depth`: of the setting JSON_DEPTH."""
+    if isinstance(document, dict | list):
+        # Each group of a condition takes two levels; how deep groups may nest is the parser's to
+        # say, with the place.
+        check_tree(document, "", 1, 2 * depth + 2)
 
 
 def check_tree(value: Mapping[str, Any] | list[Any], pointer: str, depth: int, limit: int) -> None:

@@ -5,6 +5,7 @@ text to another, `010` is 8 or 10. There are no tags and no merge keys; a date i
 """
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ VERSION = 1
 # Values of one file, aliases followed: a few lines of aliases of aliases could fill the memory.
 VALUES_LIMIT = 1_000_000
 DEPTH_LIMIT = 100
+# Python reads none longer, and neither does the API: it is told as too large.
+DIGITS_LIMIT = 4_300
 
 _NULL = re.compile(r"(?:~|null|Null|NULL|)\Z")
 _TRUE = re.compile(r"(?:true|True|TRUE)\Z")
@@ -242,7 +245,7 @@ class _Reader:
             self.fault(node.start_mark, pointer, "bad_value", detail)
             return None
         if _INTEGER.match(text):
-            return int(text) if len(text) < 400 else float(text)
+            return int(text) if len(text) <= DIGITS_LIMIT else math.inf
         if _FLOAT.match(text):
             return float(text)
         return text

@@ -1,8 +1,10 @@
 """`segserve apply` and `segserve export`: definitions as code."""
 
 import asyncio
+import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -17,7 +19,7 @@ from service.commands.definition_files import (
     write,
 )
 from service.commands.differences import FAILED, Format, Output
-from service.commands.environment import database, progress_bars, settings
+from service.commands.environment import Reason, database, progress_bars, settings
 from service.core.access import Author
 from service.core.parsing import Invalid, Problem
 from service.settings import Settings
@@ -43,23 +45,18 @@ def apply(
         bool, typer.Option("--prune", help="Archive the segments that the files do not name.")
     ] = False,
     format_: Annotated[Format, typer.Option("--format", help="How to tell it.")] = Format.TEXT,
-    reason: Annotated[str | None, typer.Option(help="Why; the audit keeps it.")] = None,
+    reason: Reason = None,
 ) -> None:
     """Make the segments what files say: show the difference, ask, apply all of it or nothing."""
     out = Output(format_)
     if "-" in files and not (check or yes):
         out.fail([_fault("", "bad_value", "with the files on standard input say --yes or --check")])
     config = settings()
-    try:
+    with _failing(config, out):
         written = read_files(files, sys.stdin.buffer)
-        wanted = wanted_of(written)
-    except Faulty as faulty:
-        out.fail(faulty.faults)
-
-    async def run(url: str) -> int:
-        return await _run(config, url, out, written, wanted, check, yes, prune, reason)
-
-    ended = _with_database(config, run, out)
+        wanted = wanted_of(written, config)
+        with database(config, beside=True) as url:
+            ended = asyncio.run(_run(config, url, out, written, wanted, check, yes, prune, reason))
     raise typer.Exit(ended)
 
 
@@ -70,7 +67,7 @@ def export(
     """Print the segments as a file that `segserve apply` takes."""
     config = settings()
 
-    async def run(url: str) -> int:
+    async def found(url: str) -> list[dict[str, Any]]:
         from service.flows.applying import exported
         from service.flows.publishing import Unknown
         from service.store.database import Database
@@ -78,40 +75,43 @@ def export(
         store = Database(url, pool=3)
         try:
             async with store.engine.connect() as connection:
-                documents = await exported(connection, keys or [], status)
+                return await exported(connection, keys or [], status)
         except Unknown as unknown:
             detail = f"there is no segment {unknown}"
             raise Faulty([_fault("", "not_found", detail)]) from unknown
         finally:
             await store.close()
-        sys.stdout.write(write(documents))
-        return 0
 
-    raise typer.Exit(_with_database(config, run, Output(Format.TEXT)))
+    with _failing(config, Output(Format.TEXT)), database(config, beside=True) as url:
+        sys.stdout.write(write(asyncio.run(found(url))))
 
 
-def _with_database(config: Settings, run: Callable[[str], Any], out: Output) -> int:
-    """What `run` comes to with the database's URL; a database that can't be had is a failure."""
+@contextmanager
+def _failing(config: Settings, out: Output) -> Iterator[None]:
+    """Whatever keeps a command from its work is told, and ends it as a failure: 1, as Python and
+    other commands end, would say that something differs."""
+    import structlog
+
     from service import logs
-    from service.store.database import CANT_READ
+    from service.store.database import CANT_READ, is_our_fault
 
     logs.configure("error", config.log_format)
     try:
-        with database(config, beside=True) as url:
-            code: int = asyncio.run(run(url))
-            return code
+        yield
     except typer.Exit as ended:
-        # 1 would say that something is to be changed.
         raise typer.Exit(FAILED) from ended
     except Faulty as failure:
         out.fail(failure.faults)
-    except CANT_READ as error:
-        out.fail(
-            [_fault("", "unavailable", f"the database does not answer: {type(error).__name__}")]
-        )
+    except Exception as error:  # the last resort: logged without values, told without details
+        if isinstance(error, CANT_READ) and not is_our_fault(error):
+            detail = f"the database does not answer: {type(error).__name__}"
+            out.fail([_fault("", "unavailable", detail)], unchanged=False)
+        structlog.get_logger().error("command_failed", exc_info=error)
+        detail = "something went wrong on our side: the lines above say where"
+        out.fail([_fault("", "internal", detail)], unchanged=False)
 
 
-def wanted_of(written: Sequence[Written]) -> list[Any]:
+def wanted_of(written: Sequence[Written], config: Settings) -> list[Any]:
     """The definitions of files, each as the API would take it. Raises Faulty."""
     from pydantic import ValidationError
 
@@ -125,6 +125,10 @@ def wanted_of(written: Sequence[Written]) -> list[Any]:
     for each in written:
         if not isinstance(each.document, dict):
             faults.append(each.located(Problem("", "type", "a segment has to be an object")))
+            continue
+        problems = _unacceptable(each.document, config)
+        if problems:
+            faults += map(each.located, problems)
             continue
         try:
             document = NewSegment.model_validate(each.document)
@@ -141,6 +145,25 @@ def wanted_of(written: Sequence[Written]) -> list[Any]:
     if faults:
         raise Faulty(faults)
     return wanted
+
+
+def _unacceptable(document: Any, config: Settings) -> list[Problem]:
+    """What the API would refuse in a body before it looked at what the body means."""
+    from service.api.decoding import check_document, unrepresentable
+    from service.api.problems import HttpProblem
+
+    problems = unrepresentable(document)
+    if problems:
+        return problems
+    size = len(json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode())
+    if size > config.body_limit:
+        detail = f"a segment may have {config.body_limit:,} bytes at most, as JSON"
+        return [Problem("", "too_large", detail)]
+    try:
+        check_document(document, config.json_depth)
+    except HttpProblem as refused:
+        return refused.errors
+    return []
 
 
 async def _run(

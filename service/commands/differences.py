@@ -90,8 +90,8 @@ class Output:
         """It is done."""
         console.print(f"Applied: {_segments(len(plan.changes))} changed, in one revision.")
 
-    def fail(self, faults: Sequence[LocatedFault]) -> NoReturn:
-        """What is wrong, and the end of the command."""
+    def fail(self, faults: Sequence[LocatedFault], *, unchanged: bool = True) -> NoReturn:
+        """What is wrong, and the end of the command; `unchanged`: nothing was changed for sure."""
         if self._json:
             document = {"errors": [_fault_document(fault) for fault in faults]}
             sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
@@ -105,7 +105,8 @@ class Output:
                 f"({problem.code})",
                 soft_wrap=True,
             )
-        console.print("Nothing was changed.")
+        if unchanged:
+            console.print("Nothing was changed.")
         raise typer.Exit(FAILED)
 
 

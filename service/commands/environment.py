@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -18,6 +19,25 @@ from service.store.embedded import (
 
 # Everything for people goes to standard error: standard output is for what commands produce.
 console = Console(stderr=True, highlight=False)
+
+
+def _kept_as_reason(text: str | None) -> str | None:
+    """A reason as the API takes it in a header."""
+    from service.api.callers import REASON_LIMIT
+
+    if text is None:
+        return None
+    # What is no text in the terminal's encoding arrives as halves of surrogate pairs.
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise typer.BadParameter("this is not text")
+    if len(text) > REASON_LIMIT:
+        raise typer.BadParameter(f"a reason has {REASON_LIMIT} characters at most")
+    return text
+
+
+Reason = Annotated[
+    str | None, typer.Option(help="Why; the audit keeps it.", callback=_kept_as_reason)
+]
 
 
 def settings() -> Settings:

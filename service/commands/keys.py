@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from service.commands.environment import console, database, failed, settings
+from service.commands.environment import Reason, console, database, failed, settings
 from service.core.access import SYSTEM, Author, Scope
 from service.core.instants import (
     from_datetime,
@@ -36,8 +36,6 @@ class Exposed(RuntimeError):
 
 
 WIDTH = 200  # columns where there is no terminal
-
-Reason = Annotated[str | None, typer.Option(help="Why; the audit keeps it.")]
 
 
 @app.command("create")

@@ -86,7 +86,7 @@ def check(
     `known`: what is stored of each before; `now`: in microseconds since the epoch. Raises Invalid
     (pointers into the one segment, or below `/INDEX` for several) and Conflict.
     """
-    prefixes = [f"/{index}" for index in range(len(wanted))] if len(wanted) > 1 else [""]
+    prefixes = [""] if len(wanted) == 1 else [f"/{index}" for index in range(len(wanted))]
     problems: list[Problem] = []
     conditions: list[Condition | None] = []
     proposed = dict(catalog.segments)

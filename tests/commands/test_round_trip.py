@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.commands.definition_files import read, write
+from service.commands.definition_files import Faulty, read, write
 from service.commands.definitions import wanted_of
 from service.demo.starter import starter_segments
 from service.flows.applying import Applier, Plan, exported
@@ -28,7 +28,9 @@ def exported_text(service: Service, *keys: str) -> str:
 def planned(service: Service, text: str) -> Plan:
     parts = service.process.services
     applier = Applier(parts.database, parts.live, parts.publisher, parts.settings, parts.clock)
-    return service.runner.run(applier.plan(wanted_of(read("f.yaml", text.encode()))))
+    return service.runner.run(
+        applier.plan(wanted_of(read("f.yaml", text.encode()), parts.settings))
+    )
 
 
 def applied(service: Service, text: str) -> Plan:
@@ -86,3 +88,30 @@ def test_lists_too(service: Service, status: str) -> None:
     text = exported_text(service, key)
     assert planned(service, text).changes == []
     assert f"status: {status}" in text
+
+
+LONG = 10**400 - 1  # longer than any float
+
+
+def test_a_number_too_long_for_a_float(service: Service) -> None:
+    service.save("long-number", ("age", ">", 1), treatment={"code": LONG, "codes": [-LONG]})
+    text = exported_text(service, "long-number")
+    assert str(LONG) in text
+    assert planned(service, text).changes == []
+
+
+@pytest.mark.parametrize("depth", [1, 64, 65, 66, 90])
+def test_files_nest_as_deep_as_bodies_may(service: Service, depth: int) -> None:
+    treatment: dict[str, Any] = {}
+    for _ in range(depth):
+        treatment = {"x": treatment}
+    document = {"key": f"deep-{depth}", "treatment": treatment}
+    answer = service.ask("post", "/segments", json=document)
+    if answer.status_code == 422:
+        with pytest.raises(Faulty) as refused:
+            wanted_of(read("f.yaml", write([document]).encode()), service.process.services.settings)
+        assert [each.problem.code for each in refused.value.faults] == ["too_deep"]
+    else:
+        assert answer.status_code == 201
+        assert planned(service, exported_text(service, document["key"])).changes == []
+    assert (answer.status_code == 422) is (depth > 64)

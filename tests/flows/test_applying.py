@@ -128,6 +128,11 @@ async def test_moves_are_those_that_happen(
     await check_books(outsider)
 
 
+@pytest.mark.parametrize("prune", [False, True])
+async def test_nothing_wanted_where_nothing_is(applier: Applier, prune: bool) -> None:
+    assert await applier.plan([], prune=prune) == Plan((), {}, 0, 0)
+
+
 async def test_words_alone_move_nobody(services: Services, applier: Applier) -> None:
     await services.publisher.save([segment("adult", ("age", ">=", 18))])
     plan = await applier.plan([segment("adult", ("age", ">=", 18), owner="crm")])

@@ -36,7 +36,9 @@ class Team:
         (self.folder / name).write_text(text)
         return name
 
-    def run(self, *arguments: str, status: int = 0, given: str | None = None) -> tuple[str, str]:
+    def run(
+        self, *arguments: str | bytes, status: int = 0, given: str | None = None
+    ) -> tuple[str, str]:
         """What a command says on standard output and standard error."""
         done = subprocess.run(
             [sys.executable, "-m", "service", *arguments], cwd=self.folder, env=self.env,
@@ -154,3 +156,35 @@ async def test_it_asks_at_a_terminal(team: Team) -> None:
 async def test_a_database_that_cant_be_had_is_2(team: Team) -> None:
     team.env["DATABASE_URL"] = "postgresql://nobody@127.0.0.1:1/none"
     team.run("apply", team.file("s.yaml", "[]"), "--check", status=2)
+
+
+async def test_files_of_nothing_differ_in_nothing(team: Team) -> None:
+    for text in ("", "null\n", "[]", "segments:\n"):
+        out, _ = team.run("apply", team.file("none.yaml", text), "--check")
+        assert out == "Nothing to change: 0 segments as in the files.\n"
+    text, _ = team.run("export")
+    team.run("apply", "-", "--check", "--prune", given=text)
+
+
+async def test_what_breaks_unforeseen_is_2_and_told_without_what_it_was_about(team: Team) -> None:
+    connection = await asyncpg.connect(team.url)
+    await connection.execute("alter table segments rename column summary to summed_up")
+    await connection.close()
+    file = team.file("segments.yaml", ADULT + RULE.format(age=18))
+    _, err = team.run("apply", file, "--yes", "--reason", "a secret", status=2)
+    assert "something went wrong on our side" in err
+    assert "does not answer" not in err
+    assert "Nothing was changed" not in err
+    assert "a secret" not in err
+
+
+@pytest.mark.parametrize("reason", [b"\xff", "x" * 501], ids=["no text", "too long"])
+async def test_a_reason_that_cant_be_kept(team: Team, reason: str | bytes) -> None:
+    file = team.file("segments.yaml", ADULT + RULE.format(age=18))
+    for command in (
+        ["apply", file, "--check"],
+        ["keys", "create", "x", "--scope", "read"],
+        ["keys", "revoke", "x"],
+    ):
+        _, err = team.run(*command, "--reason", reason, status=2)
+        assert "--reason" in err
