@@ -53,7 +53,7 @@ def first_passing(
     """The first instant after `now` at which a test holds that does not hold now, and that time
     turns once at most; None where it never will. `expected`: the sum at which it should turn."""
     last = min(LAST, decaying.at + _ALL_HALVINGS * decaying.half_life)
-    if last <= now or not decaying.value or not test(last):
+    if last <= now or not test(last):
         return None
     # Somewhere in (low, high] it turns; the guess is mostly right to the microsecond.
     low, high = now, last

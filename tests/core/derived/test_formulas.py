@@ -82,13 +82,14 @@ def value(text: str, profile: Mapping[str, Any] = PROFILE) -> Any:
         ("`shop.orders`", 4),
         ("huge * 10 / 10", 1e308),
         ("tiny / 10", 0.0),
+        ("-tiny / 10", 0.0),
         ("a * 100000000000000000000", 7 * 10**20),
     ],
 )
 def test_golden_numbers(text: str, expected: float) -> None:
     found = value(text)
     assert found == expected
-    assert type(found) is type(expected)
+    assert str(found) == str(expected)  # 2 is not 2.0, nor 0.0 -0.0
 
 
 @pytest.mark.parametrize(
