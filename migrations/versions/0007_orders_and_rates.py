@@ -28,6 +28,7 @@ def upgrade() -> None:
         sa.Column("refunded", sa.Numeric(), nullable=True),
         sa.Column("currency", sa.Text(), nullable=True),
         sa.Column("rates", postgresql.JSONB(), server_default=sa.text("'{}'"), nullable=False),
+        sa.Column("event", sa.Text(), nullable=True),
         sa.Column("cancelled_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("pending", sa.Text(), nullable=True),
         sa.Column("lacks", sa.Text(), nullable=True),

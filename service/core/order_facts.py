@@ -42,6 +42,12 @@ class Facts:
     cancelled: int | None = None
 
     @property
+    def owner(self) -> str | None:
+        """Whose the order is; None: nobody said so."""
+        whose = self.customer or self.other
+        return None if whose is None else str(whose.value)
+
+    @property
     def instant(self) -> int | None:
         """When the order was placed: as it was told, else with its first message; None: nothing
         but refunds or a cancellation was told of."""

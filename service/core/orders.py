@@ -103,11 +103,10 @@ def currencies(facts: Facts, base: str, zone: tzinfo) -> set[tuple[str, date]]:
 
 def settle(store: str, order_id: str, facts: Facts, pricing: Pricing) -> Order:
     """What an order comes to by all that was told of it."""
-    whose = facts.customer or facts.other
     order = Order(
         store=store,
         order_id=order_id,
-        customer_id=None if whose is None else whose.value,
+        customer_id=facts.owner,
         placed_at=facts.instant,
         cancelled_at=facts.cancelled,
         currency=_currency(facts, pricing.base),
@@ -150,12 +149,14 @@ def event(order: Order) -> Event | None:
             properties[name] = number_of(amount)
     if order.products is not None:
         properties["products"] = list(order.products)
-    return Event(COMPLETED, order.placed_at, properties, _message_id(order), SOURCE)
+    return event_from(order.store, order.order_id, order.placed_at, properties)
 
 
-def _message_id(order: Order) -> str:
-    digest = hashlib.sha256(json.dumps([order.store, order.order_id]).encode())
-    return f"order-{digest.hexdigest()[:32]}"
+def event_from(store: str, order_id: str, placed_at: int, properties: Mapping[str, Any]) -> Event:
+    """The event of an order whose properties are known. Its message id follows from store and
+    order id."""
+    digest = hashlib.sha256(json.dumps([store, order_id]).encode()).hexdigest()
+    return Event(COMPLETED, placed_at, properties, f"order-{digest[:32]}", SOURCE)
 
 
 def _currency(facts: Facts, base: str) -> str:

@@ -11,10 +11,12 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from service.core.instants import to_datetime
+from service.core.events import Event
+from service.core.instants import from_datetime, to_datetime
 from service.core.money import text_of
 from service.core.order_facts import Facts
-from service.core.orders import Order, settle
+from service.core.orders import Order, event_from, settle
+from service.core.orders import event as event_of
 from service.core.rates import LONGEST_HELD, KeptRates, Rate, Rates, table_of
 
 Connection: TypeAlias = Any  # asyncpg.Connection, which has no type hints
@@ -36,16 +38,20 @@ _OWNERS = """select store, order_id, customer_id from orders
 _WRITE = """update orders o set
     customer_id = n.customer_id, placed_at = n.placed_at, facts = n.facts::jsonb, net = n.net,
     gross = n.gross, discount = n.discount, refunded = n.refunded, currency = n.currency,
-    rates = n.rates::jsonb, cancelled_at = n.cancelled_at, pending = n.pending, lacks = n.lacks,
-    updated_at = $1
+    rates = n.rates::jsonb, event = n.event, cancelled_at = n.cancelled_at, pending = n.pending,
+    lacks = n.lacks, updated_at = $1
   from unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::text[], $7::numeric[],
-    $8::numeric[], $9::numeric[], $10::numeric[], $11::text[], $12::text[], $13::timestamptz[],
-    $14::text[], $15::text[]) as n (store, order_id, customer_id, placed_at, facts, net, gross,
-    discount, refunded, currency, rates, cancelled_at, pending, lacks)
+    $8::numeric[], $9::numeric[], $10::numeric[], $11::text[], $12::text[], $13::text[],
+    $14::timestamptz[], $15::text[], $16::text[]) as n (store, order_id, customer_id, placed_at,
+    facts, net, gross, discount, refunded, currency, rates, event, cancelled_at, pending, lacks)
   where o.store = n.store and o.order_id = n.order_id"""
 
 _OF = """select customer_id, store, order_id, facts::text, rates::text from orders
   where customer_id = any($1::text[]) order by placed_at, store, order_id"""
+
+_EVENTS = """select customer_id, store, order_id, placed_at, event from orders
+  where customer_id = any($1::text[]) and event is not null
+  order by placed_at, store, order_id"""
 
 # One look into the index for each currency and day, however long the table is.
 _RATES = """select r.currency, r.day, r.rate
@@ -62,6 +68,7 @@ _WITH_A_RATE = """select o.store, o.order_id, o.customer_id from orders o
   order by o.placed_at, o.store, o.order_id limit $3"""
 
 _encode = msgspec.json.encode
+_decode = msgspec.json.decode
 _facts = msgspec.json.Decoder(Facts)
 _kept = msgspec.json.Decoder(dict[str, Decimal])
 
@@ -100,6 +107,7 @@ async def write_orders(
             order.refunded,
             order.currency,
             _encode({code: text_of(rate) for code, rate in order.rates.items()}).decode(),
+            _properties(order),
             _moment(order.cancelled_at),
             order.pending,
             order.lacks,
@@ -124,6 +132,17 @@ async def orders_of(
     return found
 
 
+async def events_of(connection: Connection, customer_ids: Sequence[str]) -> dict[str, list[Event]]:
+    """The events of customers' orders that count, in the order of their placing: those of
+    `orders_of`, for a twentieth of the price. Who has none has no entry."""
+    found: dict[str, list[Event]] = {}
+    for row in await connection.fetch(_EVENTS, customer_ids):
+        placed_at = from_datetime(row["placed_at"])
+        event = event_from(row["store"], row["order_id"], placed_at, _decode(row["event"]))
+        found.setdefault(row["customer_id"], []).append(event)
+    return found
+
+
 async def read_rates(
     connection: Connection, wanted: Collection[tuple[str, date]], base: str, zone: tzinfo
 ) -> Rates:
@@ -142,6 +161,11 @@ async def with_a_rate(
     workspace's, by its name."""
     rows = await connection.fetch(_WITH_A_RATE, zone, LONGEST_HELD.days, limit)
     return [((row["store"], row["order_id"]), row["customer_id"]) for row in rows]
+
+
+def _properties(order: Order) -> str | None:
+    told = event_of(order)
+    return None if told is None else _encode(told.properties).decode()
 
 
 def _moment(instant: int | None) -> datetime | None:

@@ -343,6 +343,9 @@ orders = Table(
     # What the customer paid in, and {currency: text} the rates it was converted with.
     Column("currency", Text),
     Column("rates", JSONB, nullable=False, server_default=text("'{}'")),
+    # The properties of the event that aggregates read, as JSON in plain text: only the writer reads
+    # it, all of a customer's at once. null: the order doesn't count.
+    Column("event", Text),
     Column("cancelled_at", Instant),
     # Why it doesn't count yet, and the currency whose rate it waits for.
     Column("pending", Text),
