@@ -11,6 +11,8 @@ _OBJECTS = {
     "campaign": ("name", "source", "medium", "term", "content"),
 }
 _TEXTS = ("locale", "timezone")
+_FEEDING_TRAITS = frozenset({*_OBJECTS, *_TEXTS})
+_BESIDE_EVENTS = frozenset({"campaign", "device", "page"})
 _PAGE = ("url", "path", "referrer", "title", "search")
 
 
@@ -19,6 +21,8 @@ def context_traits(context: Mapping[str, Any]) -> dict[str, Any]:
     `campaign {name, source, medium, term, content}`, `locale`, `timezone`: as far as they are
     there. It never removes anything. User agents are not read."""
     traits: dict[str, Any] = {}
+    if _FEEDING_TRAITS.isdisjoint(context):  # as of most that servers send
+        return traits
     for name, members in _OBJECTS.items():
         found = _members(context.get(name), members)
         if found:
@@ -34,6 +38,8 @@ def event_context(context: Mapping[str, Any], ip: str | None) -> dict[str, Any]:
     """What is kept beside an event: `campaign`, `device {type}`, `page {url}`, and the address
     `ip`, which is personal."""
     kept: dict[str, Any] = {}
+    if ip is None and _BESIDE_EVENTS.isdisjoint(context):
+        return kept
     campaign = _members(context.get("campaign"), _OBJECTS["campaign"])
     device = _members(context.get("device"), ("type",))
     page = _members(context.get("page"), ("url",))

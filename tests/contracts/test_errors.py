@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from service.api.tracking import PATHS as TRACKING
 from tests.contracts.conftest import ROOT
 from tests.contracts.test_openapi import check_answer
 from tests.serving import Service
@@ -220,6 +221,8 @@ BODY_ROUTES: list[tuple[str, str, str]] = [
     ("put", "/traits/{name}", "/traits/age"),
     ("put", "/rates", "/rates"),
     ("post", "/keys", "/keys"),
+    ("post", "/sources", "/sources"),
+    ("put", "/sources/{source_id}", "/sources/web"),
     ("post", "/erasures", "/erasures"),
     ("post", "/erasures/verify", "/erasures/verify"),
 ]
@@ -307,11 +310,24 @@ def exchanges() -> Iterator[Exchange]:
     for job in ("0", "-1", "999999", "9" * 30, "9" * 5_000, "first", "1.5"):
         yield "get", "/jobs/{job_id}", f"/jobs/{job}", None
     yield "delete", "/keys/{key_id}", "/keys/k_0", None
+    for source in ({"id": "Bad"}, {"id": "web", "name": "Web"}, {"id": "web", "type": "browser"},
+                   {"id": "web", "name": "Web", "type": "spy"}):  # fmt: skip
+        yield "post", "/sources", "/sources", _json(source)
+    web = _json({"name": "Web", "type": "browser"})
+    for key in ("nobody", "a%00b", "s" * 65):
+        for method, wanted in (("get", None), ("put", web), ("delete", None)):
+            yield method, "/sources/{source_id}", f"/sources/{key}", wanted
+        path = "/sources/{source_id}/rotate-key"
+        yield "post", path, f"/sources/{key}/rotate-key", None
+        yield "get", "/sources/{source_id}/rejects", f"/sources/{key}/rejects", None
+    for path in sorted(TRACKING):
+        for raw in (b"{}", b"{", b'{"writeKey": "none"}', b'{"batch": [], "writeKey": "none"}'):
+            yield "post", path, path, raw
     for query in ("since=soon", "until=2027-01-01T00:00:00", "subject=%00", "cursor=YQ=="):
         yield "get", "/audit", f"/audit?{query}", None
     for query in ("currency=euro", "from=yesterday", "to=%00", "cursor=YQ=="):
         yield "get", "/rates", f"/rates?{query}", None
-    for path in ("/segments", "/traits", "/jobs", "/keys", "/audit", "/rates"):
+    for path in ("/segments", "/traits", "/jobs", "/keys", "/audit", "/sources", "/rates"):
         for query in ("limit=0", "limit=1001", "limit=x", "cursor=%25", "cursor=%00",
                       "cursor=%F0%9F%90%88", "cursor=/w=="):  # fmt: skip
             yield "get", path, f"{path}?{query}", None
@@ -438,6 +454,9 @@ CODES_AT = {
     "HttpProblem": 1,
     "Conflict": 0,
     "refuse": 1,
+    "_Refused": 0,
+    "Reject": 0,
+    "Unreadable": 1,
     "BadOperand": None,
 }
 

@@ -11,6 +11,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from service.api.app import HOT
 from service.api.contract import openapi_yaml
+from service.api.tracking import PATHS as TRACKING
 from tests.contracts.conftest import ROOT
 from tests.serving import Service
 
@@ -69,6 +70,12 @@ EXCHANGES: list[tuple[str, str, str, Any, int]] = [
     ),
     ("get", "/segments/{key}/members", "/segments/adults/members", None, 200),
     ("put", "/segments/{key}/members", "/segments/guests/members", b"customer_id\nc-1\n", 202),
+    (
+        "put", "/rates", "/rates",
+        {"rates": [{"currency": "EUR", "day": "2026-11-20", "rate": "1.0852"}]}, 200,
+    ),
+    ("put", "/rates", "/rates", b"currency,day,rate\nEUR,2026-11-21,1.09\n", 200),
+    ("get", "/rates", "/rates?currency=EUR&from=2026-11-20", None, 200),
     ("get", "/keys", "/keys", None, 200),
     # A key that was made would lock the others out: `test_scopes.py` makes some.
     (
@@ -77,6 +84,18 @@ EXCHANGES: list[tuple[str, str, str, Any, int]] = [
     ),
     ("delete", "/keys/{key_id}", "/keys/k_0", None, 404),
     ("get", "/audit", "/audit?subject=segments", None, 200),
+    ("post", "/sources", "/sources", {"id": "web", "name": "Web", "type": "browser"}, 201),
+    ("get", "/sources", "/sources", None, 200),
+    ("get", "/sources/{source_id}", "/sources/web", None, 200),
+    (
+        "put", "/sources/{source_id}", "/sources/web",
+        {"name": "Web shop", "type": "browser", "rate_limit": 6_000}, 200,
+    ),
+    ("post", "/sources/{source_id}/rotate-key", "/sources/web/rotate-key", None, 200),
+    ("get", "/sources/{source_id}/rejects", "/sources/web/rejects", None, 200),
+    # With a write key: tests/api/test_tracking.py.
+    *(("post", path, path, {"writeKey": "none", "batch": []}, 401) for path in sorted(TRACKING)),
+    ("delete", "/sources/{source_id}", "/sources/web", None, 204),
     ("get", "/jobs", "/jobs", None, 200),
     ("get", "/jobs/{job_id}", "/jobs/1", None, 200),
     ("delete", "/segments/{key}", "/segments/adults", None, 204),
@@ -141,7 +160,7 @@ def test_every_route_is_documented(document: dict[str, Any], service: Service) -
         if method != "HEAD"  # as GET, without a body: HTTP says so for every path
     }
     assert served
-    assert set(operations(document)) == served | {("post", path) for path in HOT}
+    assert set(operations(document)) == served | {("post", path) for path in {*HOT, *TRACKING}}
 
 
 def test_every_operation_is_tried_here(document: dict[str, Any]) -> None:
