@@ -97,11 +97,19 @@ def rules_of(condition: Condition) -> Iterator[Rule]:
 
 def located_rules(condition: Condition, pointer: str) -> Iterator[tuple[str, Rule]]:
     """Every rule of a tree with its place in the document that it was parsed from."""
+    return ((place, rule) for place, rule, _ in signed_rules(condition, pointer))
+
+
+def signed_rules(
+    condition: Condition, pointer: str, negated: bool = False
+) -> Iterator[tuple[str, Rule, bool]]:
+    """The same, each with whether the groups around it negate it: an odd number of them does."""
     if isinstance(condition, Rule):
-        yield pointer, condition
+        yield pointer, condition, negated
         return
+    below = negated is not condition.negated
     for index, child in enumerate(condition.rules):
-        yield from located_rules(child, f"{pointer}/rules/{index}")
+        yield from signed_rules(child, f"{pointer}/rules/{index}", below)
 
 
 def references_of(condition: Condition) -> frozenset[str]:

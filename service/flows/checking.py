@@ -10,6 +10,7 @@ from service.core.catalog import Catalog, Definition, Segment, segment_of, share
 from service.core.conditions import Condition, Rule, Source, models_of
 from service.core.english import summarise
 from service.core.instants import format_instant, parse_instant
+from service.core.operators import Operand
 from service.core.parsing import Invalid, Problem, parse_condition
 from service.core.proofs.definitions import prove
 from service.core.proofs.findings import Code, Finding, Severity
@@ -72,10 +73,13 @@ def kind_of(condition: Condition | None) -> str:
     return "model" if models_of(condition) else "rule"
 
 
-def expects_absence(rule: Rule) -> bool:
-    """Whether a rule reads as if it held for customers without a value, and does not."""
+def expects_absence(rule: Rule, negated: bool) -> bool:
+    """Whether a rule, perhaps negated by the groups around it, reads as if it held for customers
+    without a value, and does not."""
     is_trait = rule.field.source is Source.TRAIT
-    return rule.operator.negative and is_trait and rule.missing is None
+    asks_presence = rule.operator.operand is Operand.NONE
+    reads_negative = rule.operator.negative is not negated
+    return is_trait and rule.missing is None and not asks_presence and reads_negative
 
 
 def check(

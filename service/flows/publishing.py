@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.core.access import SYSTEM, Author
 from service.core.catalog import Segment, refused_under
-from service.core.conditions import Source, located_rules, rules_of
+from service.core.conditions import Source, rules_of, signed_rules
 from service.core.instants import from_datetime
 from service.core.parsing import Problem, parse_condition
 from service.core.sameness import same
@@ -135,9 +135,9 @@ class Publisher:
         parsed = await asyncio.to_thread(parse_condition, condition, schema)
         counted: dict[tuple[str, ...], tuple[int, int]] = {}
         async with self._database.engine.connect() as connection:
-            for pointer, rule in located_rules(parsed, "/condition"):
+            for pointer, rule, negated in signed_rules(parsed, "/condition"):
                 path = rule.field.path
-                if not expects_absence(rule) or (
+                if not expects_absence(rule, negated) or (
                     path not in counted and len(counted) == TRAITS_COUNTED
                 ):
                     continue
@@ -145,9 +145,14 @@ class Publisher:
                     counted[path] = await customers.without(connection, path)
                 missing, total = counted[path]
                 if missing:
+                    why = (
+                        'this rule, negated, passes over them; "missing": false'
+                        if negated
+                        else 'this rule is not met without one; "missing": true'
+                    )
                     detail = (
-                        f"{missing:,} of {total:,} customers have no {rule.field.name}, and this "
-                        'rule is not met without one; "missing": true would count them in'
+                        f"{missing:,} of {total:,} customers have no {rule.field.name}, and {why} "
+                        "would count them in"
                     )
                     found.append(Problem(pointer, "no_value", detail))
         return found
@@ -200,6 +205,7 @@ class Publisher:
                 return
             _mark(change, name, before or {}, definition, may_reveal)
             await self._retype(change, name, before or {}, definition, may_publish)
+            await self._derive(change, name, before or {}, definition, may_publish)
             await traits.declare(change.connection, name, dict(definition), change.now)
             difference = difference_of(before, definition)
             await change.audit("trait.declared", f"traits/{name}", difference)
@@ -220,6 +226,7 @@ class Publisher:
                 raise Unknown(name)
             _mark(change, name, before, {}, may_reveal)
             await self._retype(change, name, before, {}, may_publish)
+            await self._derive(change, name, before, {}, may_publish)
             await traits.withdraw(change.connection, name)
             await change.audit("trait.withdrawn", f"traits/{name}", difference_of(before, None))
 
@@ -248,6 +255,56 @@ class Publisher:
                 for problem in faults
             ]
             raise Conflict("in_use", f"{how}, {_some(list(refused))} could not be served", problems)
+        change.publish("definition", name, redecide=True)
+
+    async def _derive(
+        self,
+        change: Publication,
+        name: str,
+        before: Mapping[str, Any],
+        after: Mapping[str, Any],
+        may_publish: bool,
+    ) -> None:
+        """Publish how a trait is derived, if that changes. Raises Invalid where it can't be,
+        Conflict where what is active could not be served then."""
+        kinds = kinds_in(after)
+        if kinds == kinds_in(before) and all(before[kind] == after[kind] for kind in kinds):
+            return
+        catalog = self._live.served.catalog
+        readers = readers_of(catalog, name)
+        if readers and not may_publish:
+            raise MayNotPublish(name)
+        if not kinds and readers:
+            raise Conflict("in_use", f"{_some(readers)} read {name}, and would find nothing")
+        rows = await catalogs.read_catalog(change.connection)
+        derived = {other: known for other, known in rows.derived.items() if other != name}
+        types = {other: kind for other, kind in rows.types.items() if other != name}
+        if kinds:
+            if "type" in after:
+                detail = "a derived trait has the type of what it is derived from"
+                raise Invalid([Problem("/type", "bad_value", detail)])
+            derived[name] = after
+        proposed = replace(rows, derived=derived, types=types)
+        served = await asyncio.to_thread(
+            following.build, proposed, self._settings, self._live.served
+        )
+        problems = served.catalog.refused_traits.get(name)
+        if problems is not None:
+            raise Invalid(list(problems))
+        fallen = [
+            Problem(f"/segments/{each.key}{problem.pointer}", problem.code, problem.detail)
+            for each in served.catalog.refused
+            if each.key not in catalog.refused_keys
+            for problem in each.problems
+        ]
+        fallen += [
+            Problem(f"/traits/{other}{problem.pointer}", problem.code, problem.detail)
+            for other, faults in served.catalog.refused_traits.items()
+            if other not in catalog.refused_traits
+            for problem in faults
+        ]
+        if fallen:
+            raise Conflict("in_use", f"with {name} so, others could not be served", fallen)
         change.publish("definition", name, redecide=True)
 
     async def activate_model(

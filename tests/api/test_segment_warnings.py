@@ -1,5 +1,7 @@
 """Saving a negative rule tells how many customers it passes over for want of a value."""
 
+from typing import Any
+
 import pytest
 
 from tests.running import group
@@ -34,6 +36,53 @@ def test_a_rule_that_says_what_absence_means_does_not_warn(filled: Service) -> N
     answer = filled.ask("put", "/segments/said", json={"condition": condition})
     assert answer.json()["warnings"] == []
     assert filled.save("positive", ("city", "=", "Brno"))["warnings"] == []
+
+
+@pytest.mark.parametrize(
+    ("operator", "negations", "counting_in"),
+    [
+        ("!=", [False], True),
+        ("!=", [True], None),
+        ("!=", [True, True], True),
+        ("=", [False], None),
+        ("=", [True], False),
+        ("=", [True, False], False),
+        ("=", [False, True, False], False),
+        ("=", [True, True], None),
+        ("beginsWith", [True], False),
+        ("null", [True], None),
+        ("notNull", [True], None),
+    ],
+)
+def test_what_a_negation_makes_of_a_rule(
+    filled: Service, operator: str, negations: list[bool], counting_in: bool | None
+) -> None:
+    """Who is counted in by the advice is those without a value, and they only."""
+    rule = {"field": "city", "operator": operator, "value": "Brno"}
+    condition: dict[str, Any] = rule
+    for negated in negations:
+        condition = {"combinator": "and", "not": negated, "rules": [condition]}
+    key = f"{operator.strip('!=') or 'is'}-{'-'.join('ny'[each] for each in negations)}".lower()
+    saved = filled.ask("post", "/segments", json={"key": key, "condition": condition}).json()
+    told = [(each["code"], each["detail"]) for each in saved["warnings"]]
+    if counting_in is None:
+        assert told == []
+        return
+    [(code, detail)] = told
+    assert code == "no_value"
+    assert detail.startswith("2 of 3 customers have no city")
+    assert f'"missing": {str(counting_in).lower()} would count them in' in detail
+    before = size(filled, condition)
+    rule["missing"] = counting_in
+    assert size(filled, condition) == before + 2
+
+
+def size(service: Service, condition: Any) -> int:
+    """How many of the stored customers a condition holds for."""
+    key = "probe"
+    service.ask("put", f"/segments/{key}", json={"condition": condition})
+    service.settle()
+    return len(service.get(f"/segments/{key}/members")["items"])
 
 
 def test_each_trait_is_counted_once_and_not_without_end(filled: Service) -> None:
