@@ -61,7 +61,9 @@ class Process:
             Gauges(self.metrics.batch),
         )
         self.jobs = Jobs(self.database, self.live, self.writer, settings, clock)
-        publisher = Publisher(self.database, self.live, self.follower, clock, self.jobs.wake)
+        publisher = Publisher(
+            self.database, self.live, self.follower, clock, settings, self.jobs.wake
+        )
         self.upkeep = Upkeep(self.database, self.live, publisher, clock)
         self.services = Services(
             settings=settings,

@@ -242,6 +242,26 @@ class TraitDeclaration(Strict):
         description="`server`: sources of type browser can't write it, nor what is below it.",
     )
     description: Annotated[Text, Field(max_length=2_000)] = ""
+    aggregate: dict[str, Any] | None = Field(
+        default=None,
+        description="Derived from events: `{event, function, of, each, where, within | between}`.",
+        examples=[{"event": "Page Viewed", "function": "count", "within": "30d"}],
+    )
+    ratio: dict[str, Any] | None = Field(
+        default=None,
+        description="Derived: one trait divided by another.",
+        examples=[{"numerator": "revenue", "denominator": "orders"}],
+    )
+    formula: str | None = Field(
+        default=None,
+        description="Derived: a calculation with traits.",
+        examples=["revenue - refunds"],
+    )
+    score: dict[str, Any] | None = Field(
+        default=None,
+        description="Derived: points for conditions and for events.",
+        examples=[{"points": [{"event": "Email Opened", "points": 2}], "half_life": "30d"}],
+    )
 
 
 class Trait(TraitDeclaration):

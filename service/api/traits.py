@@ -14,7 +14,7 @@ from service.api.schemas import Trait, TraitDeclaration, Traits
 from service.api.services import WithServices
 from service.core.access import Scope
 from service.core.merging import RESERVED
-from service.core.parsing import Problem
+from service.core.problems import Invalid, Problem
 from service.flows.publishing import Conflict, MayNotPublish, MayNotReveal, Unknown
 from service.store import traits as stored
 
@@ -60,9 +60,10 @@ async def declare_trait(
     who: WithCaller,
     author: WithAuthor,
 ) -> Trait:
-    """Declare a trait's type: incoming values are coerced to it from now on. A type that active
-    segments read needs the scope `publish`. Values of a personal trait are masked for callers
-    without the scope `personal`, which taking the mark off needs."""
+    """Declare a trait: with a type, to which incoming values are coerced from now on; or how it is
+    derived from events or other traits. What active segments read of it needs the scope `publish`.
+    Values of a personal trait are masked for callers without the scope `personal`, which taking the
+    mark off needs."""
     definition = declaration.model_dump(mode="json", exclude_none=True)
     if not declaration.personal:
         del definition["personal"]
@@ -99,6 +100,8 @@ def _refusals(name: str) -> Iterator[None]:
         yield
     except Unknown as error:
         raise not_found(f"no trait {name} is declared") from error
+    except Invalid as error:
+        raise invalid(error.problems) from error
     except Conflict as conflict:
         raise conflicting(conflict) from conflict
     except MayNotReveal as error:

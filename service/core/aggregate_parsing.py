@@ -12,7 +12,7 @@ from service.core.problems import Invalid, Problem, escape
 from service.core.traits import describe
 
 PROPERTIES = ("function", "of", "each", "where", "within", "between")
-NAME_LENGTH = 128
+EVENT_NAME_LENGTH = 256
 
 # Parses a group at a pointer. Raises Invalid.
 ParseGroup = Callable[[Any, str], Condition]
@@ -22,6 +22,19 @@ def parse_aggregate(event: str, document: Any, pointer: str, parse_group: ParseG
     """`{"function", "of", "each", "where", "within" | "between"}` over the events of a name, as
     an aggregate. Raises Invalid."""
     return _Parser(pointer, parse_group).aggregate(event, document)
+
+
+def parse_named(document: Any, pointer: str, parse_group: ParseGroup) -> Aggregate:
+    """The same with the events' name within, as `"event"`. Raises Invalid."""
+    if not isinstance(document, dict):
+        detail = f"expected an aggregate: an object, got {describe(document)}"
+        raise Invalid([Problem(pointer, "type", detail)])
+    event = document.get("event")
+    if not isinstance(event, str) or not 1 <= len(event) <= EVENT_NAME_LENGTH:
+        detail = f"an event's name has 1-{EVENT_NAME_LENGTH} characters"
+        raise Invalid([Problem(f"{pointer}/event", "required", detail)])
+    rest = {name: value for name, value in document.items() if name != "event"}
+    return parse_aggregate(event, rest, pointer, parse_group)
 
 
 class _Parser:

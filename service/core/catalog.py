@@ -19,6 +19,8 @@ from service.core.conditions import (
     references_of,
     rules_of,
 )
+from service.core.derived.compiling import compile_derived
+from service.core.derived.plan import Plan
 from service.core.deriving import NO_DERIVATIONS, Derivations
 from service.core.matching import Level, Matcher, fields_read
 from service.core.parsing import Invalid, Problem, Schema, parse_condition
@@ -92,6 +94,8 @@ class Catalog:
     customer_facts: frozenset[str] = frozenset()
     # The aggregates of events that traits and conditions hold.
     derivations: Derivations = NO_DERIVATIONS
+    # Derived traits that can't be served, each with its problems.
+    refused_traits: Mapping[str, tuple[Problem, ...]] = field(default_factory=dict)
     keys: Sequence[str] = field(default_factory=list)
 
 
@@ -101,17 +105,19 @@ def compile_catalog(
     revision: int = 0,
     previous: Catalog | None = None,
     missing_models: Mapping[str, str] | None = None,
-    aggregates: Mapping[str, Aggregate] | None = None,
+    derived: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Catalog:
     """Compile active definitions. Conditions unchanged since `previous` are not parsed again.
 
-    `aggregates`: those that are traits, by name.
+    `derived`: the definitions of derived traits, by name.
 
     `missing_models`: models that should be served and can't be, each with the reason. Segments
     that read them are refused: without the model they would look as if everyone had left.
     """
     refused: dict[str, Refusal] = {}
     segments: dict[str, Segment] = {}
+    compiled = compile_derived(derived or {}, schema)
+    schema = compiled.schema
     for definition in definitions:
         try:
             condition = _condition(definition, schema, previous)
@@ -121,6 +127,8 @@ def compile_catalog(
             segments[definition.key] = segment_of(definition, condition)
     if missing_models:
         _refuse_without_models(segments, refused, missing_models)
+    if compiled.refused:
+        _refuse_without_traits(segments, refused, compiled.refused)
     _refuse_shared_priorities(segments, refused)
     _refuse_own_scheme(segments, refused)
     _refuse_dangling(segments, refused)
@@ -129,7 +137,14 @@ def compile_catalog(
     lists = sorted(key for key, segment in segments.items() if segment.condition is None)
     conditions = [s.condition for s in segments.values() if s.condition is not None]
     held = {each.name: each for condition in conditions for each in aggregates_of(condition)}
-    derivations = Derivations({**(aggregates or {}), **held}, schema.zone, schema.base_currency)
+    named = {
+        name: trait.rule
+        for name, trait in compiled.traits.items()
+        if isinstance(trait.rule, Aggregate)
+    }
+    moving = {name for name, each in {**named, **held}.items() if each.moves}
+    plan = Plan(compiled.traits.values(), {}, conditions, moving) if compiled.traits else None
+    derivations = Derivations({**named, **held}, schema.zone, schema.base_currency, plan)
     matcher = Matcher(lists, levels, schema.zone, derivations.moving)
     fields = fields_read(conditions).values()
     return Catalog(
@@ -143,6 +158,7 @@ def compile_catalog(
         models=frozenset[str]().union(*map(models_of, conditions)),
         customer_facts=frozenset(f.name for f in fields if f.source is Source.CUSTOMER),
         derivations=derivations,
+        refused_traits=compiled.refused,
         keys=matcher.keys,
     )
 
@@ -202,6 +218,26 @@ def _refuse_without_models(
         models = frozenset() if segment.condition is None else models_of(segment.condition)
         if models & missing.keys():
             _refuse(segments, refused, key, *located(segment, "model_refused", detail))
+
+
+def _refuse_without_traits(
+    segments: dict[str, Segment],
+    refused: dict[str, Refusal],
+    missing: Mapping[str, tuple[Problem, ...]],
+) -> None:
+    """Refuse segments that read a derived trait which is refused: without it they would look as if
+    everyone had left."""
+
+    def detail(field: Field) -> str | None:
+        if field.source is not Source.TRAIT or field.path[0] not in missing:
+            return None
+        reason = missing[field.path[0]][0].detail
+        return f"it reads the derived trait {field.path[0]}, which is refused: {reason}"
+
+    for key, segment in list(segments.items()):
+        problems = located(segment, "trait_refused", detail)
+        if problems:
+            _refuse(segments, refused, key, *problems)
 
 
 def _refuse_shared_priorities(segments: dict[str, Segment], refused: dict[str, Refusal]) -> None:

@@ -5,7 +5,7 @@ state that an older catalog decided is first decided again as it is; what time a
 since is settled, each change at its own instant; then the new input is folded in.
 """
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -17,7 +17,7 @@ from service.core.lookahead import Horizon, walk, walk_changing
 from service.core.matching import NO_LISTS, Lists, Prepared
 from service.core.merging import Change, Written, merge
 from service.core.orders import COMPLETED
-from service.core.parsing import Problem
+from service.core.problems import Problem, escape
 from service.core.timelines import Timeline
 
 CATCH_UP_AFTER = 100
@@ -148,7 +148,7 @@ def profile_of(
 ) -> dict[str, Any]:
     """The traits of a customer, given and derived, with the record's facts and the models' outputs
     beside them, whose names hold a dot or a colon, which no trait's may."""
-    profile = {**state.traits, **derived}
+    profile = {**catalog.derivations.given(state.traits), **derived}
     profile["customer_id"] = state.customer_id
     for name in catalog.customer_facts:
         profile[name] = _FACTS[name](state)
@@ -162,6 +162,22 @@ _FACTS: dict[str, Callable[[State], Any]] = {
     "customer.type": lambda state: state.type,
     "customer_id": lambda state: state.customer_id,
 }
+
+
+def given_of(catalog: Catalog, state: State) -> Mapping[str, Any]:
+    """What derived traits are computed from: the given ones, and the record's facts they read."""
+    facts = catalog.derivations.customer_facts
+    return {**state.traits, **{name: _FACTS[name](state) for name in facts}}
+
+
+def derived_of(
+    catalog: Catalog, state: State, instant: int, overriding: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The derived traits of a customer at an instant."""
+    if not catalog.derivations.any:
+        return {}
+    given = given_of(catalog, state)
+    return catalog.derivations.values(given, state.histories, instant, overriding)
 
 
 def add_outputs(profile: dict[str, Any], outputs: Outputs) -> None:
@@ -258,6 +274,14 @@ def decide_together(
     return results
 
 
+def derived_problems(names: Iterable[str]) -> list[Problem]:
+    """A problem for each derived trait that somebody wants to store a value of."""
+    return [
+        Problem(f"/traits/{escape(name)}", "derived", f"{name} is derived: nobody can set it")
+        for name in sorted(names)
+    ]
+
+
 class _Run:
     """One customer's way through a decision."""
 
@@ -294,13 +318,21 @@ class _Run:
         return self.prepared
 
     def known(self) -> Mapping[str, Any]:
-        traits = self.state.traits
+        traits = self.catalog.derivations.given(self.state.traits)
         return {**traits, **self.derived} if self.derived else traits
 
+    def derived_at(self, instant: int) -> tuple[Mapping[str, Any], int | None]:
+        """The derived traits at an instant, and until when they stay so."""
+        catalog, state = self.catalog, self.state
+        derived = derived_of(catalog, state, instant, self.overriding)
+        if not derived and not catalog.derivations.any:
+            return derived, None
+        profile = {**given_of(catalog, state), **derived}
+        return derived, catalog.derivations.next_change(profile, state.histories, instant)
+
     def derive(self, instant: int) -> None:
-        derivations, histories = self.catalog.derivations, self.state.histories
-        self.derived = {**derivations.values(histories, instant), **self.overriding}
-        self.since, self.until = instant, derivations.next_change(histories, instant)
+        self.derived, self.until = self.derived_at(instant)
+        self.since = instant
 
     def looked_up(self, derived: Mapping[str, Any]) -> Prepared:
         profile = profile_of(self.catalog, self.state, self.outputs, derived)
@@ -308,9 +340,8 @@ class _Run:
 
     def profile_at(self, instant: int) -> tuple[Prepared, int | None]:
         """The profile as it will be, the models' outputs as they are."""
-        derivations, histories = self.catalog.derivations, self.state.histories
-        derived = {**derivations.values(histories, instant), **self.overriding}
-        return self.looked_up(derived), derivations.next_change(histories, instant)
+        derived, until = self.derived_at(instant)
+        return self.looked_up(derived), until
 
     def look_ahead(self, prepared: Prepared, instant: int) -> None:
         if self.until is None:
@@ -343,8 +374,15 @@ class _Run:
     def take(self, given: Input) -> None:
         """Fold new traits in."""
         state = self.state
-        if given.traits:
-            self.merge(given.traits, Written(given.at, given.message_id, given.source))
+        traits = given.traits
+        names = self.catalog.derivations.names
+        if not given.seen and not names.isdisjoint(traits):
+            # Nothing is stored of this: the caller's word stands in for what would be derived.
+            self.overriding = {name: traits[name] for name in names & traits.keys()}
+            traits = {name: value for name, value in traits.items() if name not in names}
+            self.prepared = None
+        if traits:
+            self.merge(traits, Written(given.at, given.message_id, given.source))
         for patch in given.patches:
             self.merge(patch.traits, patch.written)
         self.remember(given)
@@ -371,6 +409,10 @@ class _Run:
     def merge(self, traits: Mapping[str, Any], written: Written) -> None:
         """Merge given traits into the customer's."""
         state = self.state
+        names = self.catalog.derivations.names
+        if not names.isdisjoint(traits):
+            self.problems += derived_problems(names & traits.keys())
+            traits = {name: value for name, value in traits.items() if name not in names}
         merged = merge(state.traits, state.times, traits, written, self.catalog.schema)
         if written.message_id is not None and merged.times != state.times:
             # Older messages may still come: they have to meet the time of a value told again.

@@ -1,13 +1,14 @@
 """Derived traits: what the events beside a customer come to at an instant."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import tzinfo
+from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, tzinfo
 from typing import Any
 
 from service.core.aggregates import Aggregate, Series
+from service.core.derived.plan import Plan
 from service.core.events import Event
 from service.core.horizons import next_window_change
+from service.core.instants import Moment
 from service.core.orders import COMPLETED
 from service.core.timelines import Entry, Timeline
 from service.core.traits import ABSENT
@@ -17,40 +18,77 @@ Histories = Mapping[str, Timeline]
 _EMPTY = Timeline()
 
 
-@dataclass(frozen=True)
 class Derivations:
-    """All aggregates that a catalog evaluates, by the name of the field that holds each."""
+    """All that a catalog derives: aggregates by the name of the field that holds each, then the
+    traits that are computed from others."""
 
-    aggregates: Mapping[str, Aggregate] = field(default_factory=dict)
-    zone: tzinfo | None = None
-    # What orders are converted to.
-    base_currency: str = "USD"
-
-    def __post_init__(self) -> None:
-        series = {each.series.key: each.series for each in self.aggregates.values()}
-        by_event: dict[str, list[Series]] = {}
-        for each in series.values():
-            by_event.setdefault(each.event, []).append(each)
-        object.__setattr__(self, "series", series)
-        object.__setattr__(self, "by_event", by_event)
-        object.__setattr__(self, "nothing", self.values({}, 0))
-
-    # Every series that an aggregate reads, by its key; those of an event, by its name; and what
-    # the aggregates are where nothing ever happened.
-    series: Mapping[str, Series] = field(init=False)
-    by_event: Mapping[str, list[Series]] = field(init=False)
-    nothing: Mapping[str, Any] = field(init=False)
+    def __init__(
+        self,
+        aggregates: Mapping[str, Aggregate] | None = None,
+        zone: tzinfo = UTC,
+        base_currency: str = "USD",
+        plan: Plan | None = None,
+    ) -> None:
+        """`base_currency`: what orders are converted to."""
+        self.zone = zone
+        self.base_currency = base_currency
+        self.plan = plan if plan is not None and plan.traits else None
+        held = {} if plan is None else plan.aggregates
+        self.aggregates = {**(aggregates or {}), **held}
+        series = [each.series for each in self.aggregates.values()]
+        series += () if plan is None else plan.series
+        # Every series that anything reads, by its key; those of an event, by its name.
+        self.series: Mapping[str, Series] = {each.key: each for each in series}
+        self.by_event: dict[str, list[Series]] = {}
+        for each in self.series.values():
+            self.by_event.setdefault(each.event, []).append(each)
+        # The traits that callers can't give, and the fields that time alone can change.
+        computed = () if plan is None else plan.traits
+        self.names = frozenset(name for name in (*self.aggregates, *computed) if ":" not in name)
+        moving = {name for name, each in self.aggregates.items() if each.moves}
+        self.moving = frozenset(moving | (plan.moving if plan is not None else frozenset()))
+        self.customer_facts = frozenset[str]() if plan is None else plan.customer_facts
+        self._nothing = self._aggregated({}, 0)
 
     @property
-    def moving(self) -> frozenset[str]:
-        """The fields that time alone can change."""
-        return frozenset(name for name, each in self.aggregates.items() if each.moves)
+    def any(self) -> bool:
+        """Whether anything is derived at all."""
+        return bool(self.aggregates) or self.plan is not None
 
-    def values(self, histories: Histories, now: int) -> dict[str, Any]:
-        """The value of each aggregate at an instant; missing ones are left out."""
-        if not self.aggregates:
-            return {}
-        assert self.zone is not None  # noqa: S101 - whoever gives aggregates gives the zone
+    def values(
+        self,
+        traits: Mapping[str, Any],
+        histories: Histories,
+        now: int,
+        overridden: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """The derived traits of a customer at an instant, by name; missing ones are left out.
+        `traits`: those that are given, and facts of the record; `overridden`: values that stand
+        in for derived ones."""
+        found = self._aggregated(histories, now) if histories else dict(self._nothing)
+        if overridden:
+            found |= overridden
+        if self.plan is not None:
+            profile = {**self.given(traits), **found}
+            self.plan.evaluate(profile, Moment(now, self.zone), histories, overridden or ())
+            found |= {name: profile[name] for name in self.plan.traits if name in profile}
+        return found
+
+    def reading(self, names: Collection[str]) -> frozenset[str]:
+        """The derived traits that are computed from any of these, or of what is below them."""
+        roots = {name.partition(".")[0] for name in names}
+        for name, trait in ({} if self.plan is None else self.plan.traits).items():
+            if not trait.reads.isdisjoint(roots):
+                roots.add(name)
+        return frozenset(roots & self.names)
+
+    def given(self, traits: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Traits without those that are derived: what was given before they were stands no more."""
+        if self.names.isdisjoint(traits):
+            return traits
+        return {name: value for name, value in traits.items() if name not in self.names}
+
+    def _aggregated(self, histories: Histories, now: int) -> dict[str, Any]:
         found = {}
         for name, aggregate in self.aggregates.items():
             timeline = histories.get(aggregate.series.key, _EMPTY)
@@ -59,25 +97,23 @@ class Derivations:
                 found[name] = value
         return found
 
-    def next_change(self, histories: Histories, now: int) -> int | None:
-        """The first instant after `now` at which time alone could change a value: a lower bound;
-        None: never."""
+    def next_change(self, profile: Mapping[str, Any], histories: Histories, now: int) -> int | None:
+        """The first instant after `now` at which time alone could change a derived trait of a
+        profile that holds them: a lower bound; None: never."""
         changes = []
         for aggregate in self.aggregates.values():
             timeline = histories.get(aggregate.series.key)
             if timeline is not None and timeline.times:
-                assert self.zone is not None  # noqa: S101
-                change = next_window_change(aggregate, timeline.times, now, self.zone)
-                if change is not None:
-                    changes.append(change)
-        return min(changes, default=None)
+                changes.append(next_window_change(aggregate, timeline.times, now, self.zone))
+        if self.plan is not None:
+            changes.append(self.plan.next_change(profile, Moment(now, self.zone), histories))
+        return min((change for change in changes if change is not None), default=None)
 
     def entries(self, events: Iterable[Event]) -> dict[str, list[Entry]]:
         """What events add to each series, by its key."""
         found: dict[str, list[Entry]] = {}
         for event in events:
             for series in self.by_event.get(event.name, ()):
-                assert self.zone is not None  # noqa: S101
                 added = list(series.entries(event, self.zone))
                 if added:
                     found.setdefault(series.key, []).extend(added)

@@ -8,7 +8,7 @@ from typing import Any
 import re2
 
 from service.core import operands
-from service.core.aggregate_parsing import parse_aggregate
+from service.core.aggregate_parsing import EVENT_NAME_LENGTH, parse_aggregate
 from service.core.conditions import Condition, Field, Group, Rule, Source
 from service.core.operators import OPERATORS, Family, Operand, Operator
 from service.core.problems import Invalid, Problem, escape
@@ -32,7 +32,6 @@ RULE_PROPERTIES = frozenset(
     }
 )
 FIELDS_REMEMBERED = 10_000
-EVENT_NAME_LENGTH = 256
 MODEL_OUTPUTS = {
     "label": TraitType.STRING,
     "confidence": TraitType.NUMBER,

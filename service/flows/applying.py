@@ -13,7 +13,7 @@ from service.core.access import SYSTEM, Author
 from service.core.blocks import BlockPlan, match_block
 from service.core.catalog import Catalog, Segment
 from service.core.columns import Block, Flags
-from service.core.deciding import State, profile_of
+from service.core.deciding import State, derived_of, profile_of
 from service.core.sameness import same
 from service.flows import following
 from service.flows.checking import DECIDING, Wanted, check
@@ -190,7 +190,7 @@ class _Effect:
         on_lists: Mapping[str, Flags],
     ) -> None:
         """Count a batch of customers."""
-        derived = [served.derivations.values(state.histories, now) for state in batch]
+        derived = [derived_of(served.catalog, state, now) for state in batch]
         known = [{**state.traits, **more} for state, more in zip(batch, derived, strict=True)]
         outputs = served.score_many(known)
         profiles = [

@@ -12,12 +12,13 @@ from service.core.deciding import (
     Outputs,
     State,
     add_outputs,
+    derived_problems,
 )
+from service.core.deriving import Histories
 from service.core.lookahead import Horizon, walk, walk_changing
 from service.core.matching import Prepared
 from service.core.merging import coerced, stands, without_nulls
-from service.core.problems import Problem
-from service.core.timelines import Timeline
+from service.core.problems import Invalid, Problem
 from service.flows.scoring_together import ScoringTogether
 from service.intake.assigned import events_of
 from service.live import Live, Served
@@ -76,15 +77,20 @@ class Assigner:
             fitting = without_nulls(fitting)
         now = self._clock()
         derivations = catalog.derivations
-        histories: Mapping[str, Timeline] = {}
-        derived = derivations.nothing
+        histories: Histories = {}
         if told:
             histories = derivations.histories(events_of(told, None, now, _new_id))
-            derived = derivations.values(histories, now)
+
         # Their own word for a derived trait counts: nothing is stored.
-        known = {**derived, **fitting} if derived else fitting
+        own = {name: fitting[name] for name in derivations.names & fitting.keys()}
+
+        def derived_at(at: int) -> dict[str, Any]:
+            return {**fitting, **derivations.values(fitting, histories, at, own)}
+
+        deriving = derivations.any
+        known = derived_at(now) if deriving else fitting
         outputs = await self._scoring.outputs(served, known)
-        if not told:
+        if not deriving:
             now = self._clock()
         profile = dict(known)
         add_outputs(profile, outputs)
@@ -92,13 +98,14 @@ class Assigner:
         lists = NOTHING_KNOWN if self._live.store_available else None
         prepared = catalog.matcher.prepare(profile, lists)
         truths = prepared.at(now)
-        if told:
+        if deriving:
 
             def profile_at(at: int) -> tuple[Prepared, int | None]:
-                moved = {**profile, **derivations.values(histories, at), **fitting}
-                return catalog.matcher.prepare(moved, lists), derivations.next_change(histories, at)
+                moved = {**profile, **derived_at(at)}
+                until = derivations.next_change(moved, histories, at)
+                return catalog.matcher.prepare(moved, lists), until
 
-            until = derivations.next_change(histories, now)
+            until = derivations.next_change(profile, histories, now)
             horizon = walk_changing(prepared, until, profile_at, now, truths)
         else:
             horizon = walk(prepared, now, truths)
@@ -118,6 +125,9 @@ class Assigner:
         Raises Overloaded, StoreUnavailable, NotStored, Invalid, Undecidable.
         """
         now = self._clock()
+        derived = self._live.served.catalog.derivations.names & traits.keys()
+        if derived:
+            raise Invalid(derived_problems(derived))
         events = events_of(told, customer_id, now, _new_id) if told else ()
         decision = await self._writer.submit(customer_id, Input(traits, now, events=events))
         assert decision is not None  # noqa: S101 - only a touch answers None

@@ -57,6 +57,7 @@ def build(rows: CatalogRows, settings: Settings, previous: Served | None) -> Ser
             rows.revision,
             previous.catalog if previous else None,
             {model.name: model.reason for model in refused if model.name not in served},
+            rows.derived,
         )
         if rows.refused:
             catalog = replace(
@@ -64,7 +65,8 @@ def build(rows: CatalogRows, settings: Settings, previous: Served | None) -> Ser
                 refused=tuple(sorted((*catalog.refused, *rows.refused), key=attrgetter("key"))),
                 refused_keys=catalog.refused_keys | {refusal.key for refusal in rows.refused},
             )
-    return Served(catalog, rows.publications, models, refused, Personal(rows.personal))
+    personal = rows.personal | catalog.derivations.reading(rows.personal)
+    return Served(catalog, rows.publications, models, refused, Personal(personal))
 
 
 def _models(

@@ -9,12 +9,14 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.core.access import SYSTEM, Author
-from service.core.catalog import Segment, refused_under
+from service.core.catalog import Catalog, Segment, refused_under
 from service.core.conditions import Source, rules_of, signed_rules
+from service.core.derived.definitions import kinds_in
 from service.core.instants import from_datetime
-from service.core.parsing import Problem, parse_condition
+from service.core.parsing import Invalid, Problem, parse_condition
 from service.core.sameness import same
 from service.core.traits import TraitType, type_english
+from service.flows import following
 from service.flows.checking import (
     Checked,
     Wanted,
@@ -35,7 +37,8 @@ from service.flows.publications import (
     Unknown,
 )
 from service.live import Live
-from service.store import customers, models, segments, traits
+from service.settings import Settings
+from service.store import catalogs, customers, models, segments, traits
 from service.store.audit import difference_of
 from service.store.database import Database
 from service.store.segments import SegmentRow
@@ -86,10 +89,12 @@ class Publisher:
         live: Live,
         follower: Follower,
         clock: Callable[[], int],
+        settings: Settings,
         wake_jobs: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
         self._live = live
+        self._settings = settings
         self.publications = Publications(database, follower, clock, wake_jobs)
 
     async def save(
@@ -271,7 +276,7 @@ class Publisher:
         if kinds == kinds_in(before) and all(before[kind] == after[kind] for kind in kinds):
             return
         catalog = self._live.served.catalog
-        readers = readers_of(catalog, name)
+        readers = _readers(catalog, name)
         if readers and not may_publish:
             raise MayNotPublish(name)
         if not kinds and readers:
@@ -374,6 +379,16 @@ def _reaches_customers(row: SegmentRow, before: SegmentRow | None) -> bool:
     """Whether more than the description of a segment differs from what was."""
     was = {} if before is None else before.definition
     return any(not same(was.get(name), row.definition.get(name)) for name in REACHING)
+
+
+def _readers(catalog: Catalog, name: str) -> list[str]:
+    """The active segments, and the derived traits, that read a trait."""
+    plan = catalog.derivations.plan
+    traits_ = () if plan is None else plan.traits.values()
+    return [
+        *(f"segment {key}" for key, each in catalog.segments.items() if _reads(each, name)),
+        *(f"trait {trait.name}" for trait in traits_ if name in trait.reads),
+    ]
 
 
 def _reads(segment: Segment, name: str) -> bool:

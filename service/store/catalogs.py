@@ -1,6 +1,6 @@
 """Reading the rules table whole, and publishing: the catalog's revision moves here only."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,7 +21,9 @@ REVISIONS_REMEMBERED = 1_000
 _SEGMENTS = text("select key, version, definition::text from segments where status = 'active'")
 _TRAITS = text(
     "select name, definition ->> 'type' as type, "
-    "  definition -> 'personal' is not distinct from 'true' as personal from traits"
+    "  definition -> 'personal' is not distinct from 'true' as personal, "
+    "  case when definition ?| array['aggregate', 'ratio', 'formula', 'score', 'rank'] "
+    "    then definition::text end as derived from traits"
 )
 
 _decode = msgspec.json.decode
@@ -49,6 +51,8 @@ class CatalogRows:
     publications: dict[int, Publication]
     # Paths of the traits declared personal.
     personal: frozenset[str]
+    # The declarations of derived traits, by name.
+    derived: Mapping[str, Mapping[str, Any]]
 
 
 async def head_revision(connection: AsyncConnection) -> int:
@@ -92,6 +96,7 @@ async def read_catalog(connection: AsyncConnection) -> CatalogRows:
             for row in published
         },
         personal=frozenset(row.name for row in declared if row.personal),
+        derived={row.name: _decode(row.derived) for row in declared if row.derived is not None},
     )
 
 

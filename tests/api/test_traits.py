@@ -10,7 +10,8 @@ from tests.serving import Service
 def test_declared_traits(fresh: Service) -> None:
     declaration = {"type": "number", "dimension": "demographic", "description": "In years."}
     answer = fresh.ask("put", "/traits/age", json=declaration)
-    told = {"name": "age", "personal": False, "writable_by": None, **declaration}
+    given = dict.fromkeys(("writable_by", "aggregate", "ratio", "formula", "score"))
+    told = {"name": "age", "personal": False, **given, **declaration}
     assert (answer.status_code, answer.json()) == (200, told)
     assert fresh.get("/traits/age") == told
     for name in ("work.pay", "b", "c"):

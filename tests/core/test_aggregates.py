@@ -197,9 +197,9 @@ def test_what_a_plain_look_says(
     for event in shuffled:  # one by one, as they arrive
         for key, entries in derivations.entries([event]).items():
             histories.setdefault(key, Timeline()).add(entries)
-    value = derivations.values(histories, now).get("x", ABSENT)
+    value = derivations.values({}, histories, now).get("x", ABSENT)
     assert same(value, plainly(document, known, now, zone))
-    assert derivations.values(derivations.histories(known), now).get("x", ABSENT) == value
+    assert derivations.values({}, derivations.histories(known), now).get("x", ABSENT) == value
 
 
 @given(

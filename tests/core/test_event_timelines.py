@@ -71,7 +71,7 @@ def random_catalog(random: Random, zone: tzinfo) -> Catalog:
 def plainly(catalog: Catalog, state: State, events: list[Event], now: int) -> set[str]:
     derivations = catalog.derivations
     histories = Derivations(derivations.aggregates, derivations.zone).histories(events)
-    profile = {**state.traits, **derivations.values(histories, now)}
+    profile = {**state.traits, **derivations.values({}, histories, now)}
     return set(members(catalog, profile, now, frozenset()))
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from service.core.aggregate_parsing import parse_aggregate
+from service.core.aggregate_parsing import EVENT_NAME_LENGTH, parse_aggregate
 from service.core.aggregates import Series
 from service.core.conditions import Condition, rules_of
 from service.core.derived import groups
@@ -12,7 +12,7 @@ from service.core.derived.exact import decimal_of
 from service.core.derived.fields import Place, unknown_properties
 from service.core.derived.scores import Earned, Held, Score
 from service.core.instants import DAY, SECOND, Duration, parse_duration
-from service.core.parsing import EVENT_NAME_LENGTH, Schema, parse_condition
+from service.core.parsing import Schema, parse_condition
 from service.core.problems import Invalid, Problem
 from service.core.traits import describe
 
