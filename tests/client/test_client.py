@@ -211,10 +211,59 @@ def test_what_got_lost_on_the_way_is_asked_again_where_that_is_harmless() -> Non
     with script.running() as url, Client(url, retries=QUICK) as segserve:
         assert segserve.segment("vip").version == 3
         assert len(script.seen) == 3
-        script.answers.append(None)
+        script.answers += [None, None]
+        segserve.erase_customer("c-1")
+        assert len(script.seen) == 6
+        # Repeated after it was done, either would be refused as based on what is gone.
+        script.answers += [None, None]
         with pytest.raises(httpx.TransportError):
-            segserve.erase_customer("c-1")
-    assert len(script.seen) == 4
+            segserve.put_segment("vip", {"name": "VIP"}, if_match='"2"')
+        with pytest.raises(httpx.TransportError):
+            segserve.archive_segment("vip", if_match='"2"')
+        assert len(script.seen) == 8
+        script.answers += [None, (200, {}), None]
+        segserve.put_segment("vip", {"name": "VIP"})
+        segserve.archive_segment("vip")
+    assert len(script.seen) == 12
+
+
+class Losing(httpx.AsyncBaseTransport):
+    """Loses the answer to every other request, once it was given."""
+
+    def __init__(self) -> None:
+        self._way = httpx.AsyncHTTPTransport()
+        self._asked = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        answer = await self._way.handle_async_request(request)
+        self._asked += 1
+        if self._asked % 2:
+            await answer.aread()
+            await answer.aclose()
+            raise httpx.ReadError("lost")
+        return answer
+
+    async def aclose(self) -> None:
+        await self._way.aclose()
+
+
+async def test_a_lost_answer_is_not_told_as_a_refusal(database_url: str) -> None:
+    async with (
+        serving(database_url) as (http, _),
+        AsyncClient(url_of(http), retries=QUICK, transport=Losing()) as segserve,
+    ):
+        made = await segserve.put_segment("adult", {"name": "Adults", "condition": ADULT})
+        assert made.version == 1
+        with pytest.raises(httpx.ReadError):
+            other = {"name": "Grown-ups", "condition": ADULT}
+            await segserve.put_segment("adult", other, if_match=made.etag)
+        await http.post("/assign", json={"customer_id": "c-1"})
+        proof = await segserve.erase_customer("c-1")
+        said = await http.post("/erasures/verify", json={"customer_id": "c-1"})
+        assert said.json()["erasure"] == proof["erasure"]
+        await segserve.archive_segment("adult")
+        with pytest.raises(httpx.ReadError):
+            await segserve.archive_segment("adult", if_match=made.etag)
 
 
 def test_a_creation_repeated_is_the_same_one() -> None:
