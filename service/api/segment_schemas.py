@@ -147,7 +147,7 @@ class Moves(BaseModel):
 
 class SegmentMetrics(BaseModel):
     """What a segment comes to. Money in the base currency; shares and rates of 1; null where no
-    member has the traits it takes."""
+    member has the traits it takes, or they are personal and the key may not read those."""
 
     as_of: datetime
     size: int = Field(description="Customers in the segment.")
@@ -189,10 +189,16 @@ class Segment(BaseModel):
     warnings: list[Fault] = Field(
         default=[], description="What its owner should know, each with its place."
     )
+    masked: list[str] = Field(
+        default=[],
+        description="JSON pointers of what is masked, because it is personal. Don't send it back.",
+    )
     created_at: datetime
     updated_at: datetime
     metrics: SegmentMetrics | None = Field(
-        default=None, description="The latest snapshot, with `as_of`; null before the first."
+        default=None,
+        description="The latest snapshot, with `as_of`; null before the first, and without the "
+        "scope `read`.",
     )
 
 

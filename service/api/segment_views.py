@@ -1,17 +1,19 @@
 """A segment as a request names it, as it is served, and what keeps it from being changed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from pydantic import ValidationError
 
 from service.api.callers import forbidden
+from service.api.masking import View
 from service.api.problems import conflicting, not_found
 from service.api.segment_schemas import Segment
 from service.api.services import Services
 from service.core.access import Scope
 from service.core.attention import notices
-from service.core.parsing import Problem
+from service.core.parsing import Invalid, Problem
 from service.core.references import users_of
 from service.flows.publishing import Conflict, MayNotPublish, Saved, Unknown
 from service.store import segments as stored
@@ -35,10 +37,13 @@ async def stored_segment(services: Services, key: str) -> SegmentRow:
 
 
 @contextmanager
-def changing(key: str) -> Iterator[None]:
-    """Refusals of a change to a segment, as HTTP says them: 403, 404, 409."""
+def changing(key: str, told: Callable[[Sequence[Problem]], list[Problem]] = list) -> Iterator[None]:
+    """Refusals of a change to a segment, as HTTP says them: 403, 404, 409. `told`: how its faults
+    are told."""
     try:
         yield
+    except Invalid as fault:
+        raise Invalid(told(fault.problems)) from fault
     except Unknown as error:
         raise not_found(f"there is no segment {key}") from error
     except Conflict as conflict:
@@ -61,19 +66,22 @@ def attention(services: Services, row: SegmentRow) -> list[Problem]:
     )
 
 
-def shown(services: Services, row: SegmentRow) -> Segment:
-    """A stored segment as it is read."""
-    return served(row, attention(services, row))
+def shown(services: Services, row: SegmentRow, view: View) -> Segment:
+    """A stored segment as its reader may see it."""
+    row = replace(row, metrics=view.metrics(row.metrics))
+    return served(row, view, attention(services, row))
 
 
-async def shown_saved(services: Services, saved: Saved) -> Segment:
+async def shown_saved(services: Services, saved: Saved, view: View) -> Segment:
     """A segment just saved, with all that its author should know."""
-    warnings = await services.publisher.warnings(saved)
-    return served(saved, [*warnings, *attention(services, saved)])
+    warnings = view.teller(saved.definition, theirs=False)(await services.publisher.warnings(saved))
+    row = replace(saved, metrics=view.metrics(saved.metrics))
+    return served(row, view, [*warnings, *attention(services, row)])
 
 
-def served(row: SegmentRow, warnings: Sequence[Problem] = ()) -> Segment:
-    """A stored segment in the wire's shape."""
+def served(row: SegmentRow, view: View, warnings: Sequence[Problem] = ()) -> Segment:
+    """A stored segment in the wire's shape, its condition as the caller may see it."""
+    row, masked = view.row(row)
     definition = {name: value for name, value in row.definition.items() if value is not None}
     facts = {
         "key": row.key,
@@ -84,6 +92,7 @@ def served(row: SegmentRow, warnings: Sequence[Problem] = ()) -> Segment:
         "created_at": row.created_at,
         "updated_at": row.updated_at,
         "metrics": row.metrics,
+        "masked": masked,
         "warnings": [
             {"pointer": each.pointer, "code": each.code, "detail": each.detail} for each in warnings
         ],

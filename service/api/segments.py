@@ -9,6 +9,7 @@ from service.api import paging, preconditions
 from service.api.bodies import BodyRoute
 from service.api.callers import WithAuthor, WithCaller
 from service.api.idempotency import REPEATABLE
+from service.api.masking import WithView
 from service.api.paths import SegmentKey
 from service.api.preconditions import CREATED, TAGGED, IfChanged, IfMatch, IfNoneMatch, etag
 from service.api.problems import HttpProblem, fault_of, invalid
@@ -46,6 +47,7 @@ def wanted(key: str, document: SegmentDocument, based_on: int | None = None) -> 
 @router.get("")
 async def list_segments(
     services: WithServices,
+    view: WithView,
     status: Status | None = None,
     kind: Kind | None = None,
     dimension: Dimension | None = None,
@@ -71,7 +73,7 @@ async def list_segments(
             q=q,
         )
     more = len(rows) > limit
-    items = [shown(services, row) for row in rows[:limit]]
+    items = [shown(services, row, view) for row in rows[:limit]]
     return Segments(items=items, next_cursor=paging.cursor(items[-1].key if more else None))
 
 
@@ -79,21 +81,24 @@ async def list_segments(
 async def create_segment(
     services: WithServices,
     caller: WithCaller,
+    view: WithView,
     author: WithAuthor,
     document: NewSegment,
     response: Response,
 ) -> Segment:
     """Create a segment; a key that is taken is a conflict."""
-    with changing(document.key):
+    view.check(document.condition)
+    new = wanted(document.key, document)
+    with changing(document.key, view.teller(new.definition, theirs=True)):
         [saved] = await services.publisher.save(
-            [wanted(document.key, document)],
+            [new],
             author=author,
             create=True,
             may_publish=caller.may(Scope.PUBLISH),
         )
     response.headers["location"] = f"/segments/{saved.key}"
     response.headers["etag"] = etag(saved)
-    return await shown_saved(services, saved)
+    return await shown_saved(services, saved, view)
 
 
 @router.get(
@@ -102,7 +107,11 @@ async def create_segment(
     responses={200: TAGGED, 304: {"description": "It is still the same.", **TAGGED}},
 )
 async def get_segment(
-    services: WithServices, key: SegmentKey, response: Response, if_changed: IfChanged = None
+    services: WithServices,
+    view: WithView,
+    key: SegmentKey,
+    response: Response,
+    if_changed: IfChanged = None,
 ) -> Segment | Response:
     """One segment. Its ETag is of the definition: metrics and warnings change without it."""
     row = await stored_segment(services, key)
@@ -110,7 +119,7 @@ async def get_segment(
     if if_changed is not None and preconditions.unchanged(tag, if_changed):
         return Response(status_code=304, headers={"etag": tag})
     response.headers["etag"] = tag
-    return shown(services, row)
+    return shown(services, row, view)
 
 
 @router.put(
@@ -120,6 +129,7 @@ async def get_segment(
 async def put_segment(
     services: WithServices,
     caller: WithCaller,
+    view: WithView,
     author: WithAuthor,
     key: SegmentKey,
     document: KeyedSegment,
@@ -130,16 +140,18 @@ async def put_segment(
     """Create, replace, or revive a segment."""
     if document.key not in (_key(key), None):
         raise invalid([Problem("/key", "bad_key", f"the path says {key}")])
+    view.check(document.condition)
     conditional = if_match is not None or if_none_match is not None
     while True:
         async with services.database.engine.connect() as connection:
             before = await stored.get(connection, key)
         preconditions.check(before, if_match, if_none_match)
         version = 0 if before is None else before.version
+        new = wanted(key, document, version if conditional else None)
         try:
-            with changing(key):
+            with changing(key, view.teller(new.definition, theirs=True)):
                 [saved] = await services.publisher.save(
-                    [wanted(key, document, version if conditional else None)],
+                    [new],
                     author=author,
                     may_publish=caller.may(Scope.PUBLISH),
                 )
@@ -148,13 +160,14 @@ async def put_segment(
             continue  # somebody changed it meanwhile: what was asked of it is asked again
     response.status_code = 201 if before is None else 200
     response.headers["etag"] = etag(saved)
-    return await shown_saved(services, saved)
+    return await shown_saved(services, saved, view)
 
 
 @router.patch("/{key}", responses={200: TAGGED})
 async def patch_segment(
     services: WithServices,
     caller: WithCaller,
+    view: WithView,
     author: WithAuthor,
     key: SegmentKey,
     patch: Annotated[dict[str, Any], Body(examples=[{"tags": ["retention"], "owner": None}])],
@@ -162,6 +175,7 @@ async def patch_segment(
     if_match: IfMatch = None,
 ) -> Segment:
     """Change members of a definition: an RFC 7396 merge patch."""
+    view.check(patch.get("condition"))
     while True:
         row = await stored_segment(services, key)
         preconditions.check(row, if_match)
@@ -172,10 +186,11 @@ async def patch_segment(
             document = _documents.validate_python(merged)
         except ValidationError as error:
             raise invalid([fault_of(fault, fault["loc"]) for fault in error.errors()]) from error
+        new = wanted(key, document, row.version)
         try:
-            with changing(key):
+            with changing(key, view.teller(new.definition, theirs="condition" in patch)):
                 [saved] = await services.publisher.save(
-                    [wanted(key, document, row.version)],
+                    [new],
                     author=author,
                     may_publish=caller.may(Scope.PUBLISH),
                 )
@@ -183,7 +198,7 @@ async def patch_segment(
         except Stale:
             continue  # somebody changed it meanwhile: the patch applies to what is there now
     response.headers["etag"] = etag(saved)
-    return await shown_saved(services, saved)
+    return await shown_saved(services, saved, view)
 
 
 def _merged(target: Any, patch: Any) -> Any:
@@ -224,13 +239,16 @@ async def archive_segment(
 
 
 @router.get("/{key}/metrics")
-async def segment_metrics(services: WithServices, key: SegmentKey) -> SegmentMetrics:
-    """A segment's metrics, measured now."""
+async def segment_metrics(
+    services: WithServices, view: WithView, key: SegmentKey
+) -> SegmentMetrics:
+    """A segment's metrics, measured now. Those made of personal traits are null without the scope
+    `personal`."""
     await stored_segment(services, key)
     now = to_datetime(services.clock())
     async with services.database.engine.connect() as connection:
         figures = await measured.measure(connection, now, key)
-    return SegmentMetrics.model_validate(figures[key])
+    return SegmentMetrics.model_validate(view.metrics(figures[key]))
 
 
 def _key(key: str) -> str:

@@ -41,6 +41,10 @@ class Version(BaseModel):
     reason: str | None = Field(description="The `X-Change-Reason` that the author gave.")
     summary: str = Field(description="The condition in plain English.")
     definition: dict[str, Any]
+    masked: list[str] = Field(
+        description="JSON pointers into `definition`, and `/summary`: what is masked, because it "
+        "is personal."
+    )
     difference: dict[str, Sides] | None = Field(
         description="Each member that differs from the version before; null of the first version."
     )

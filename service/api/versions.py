@@ -10,6 +10,7 @@ from service.api import paging, preconditions
 from service.api.bodies import BodyRoute
 from service.api.callers import WithAuthor, WithCaller
 from service.api.idempotency import REPEATABLE
+from service.api.masking import View, WithView
 from service.api.paths import SegmentKey
 from service.api.preconditions import CREATED, TAGGED, IfMatch, etag
 from service.api.problems import invalid, unavailable
@@ -50,7 +51,11 @@ RULES_TOLD = 100
 
 @router.get("/{key}/versions", response_model_exclude_unset=True)
 async def segment_versions(
-    services: WithServices, key: SegmentKey, limit: paging.Limit = 20, cursor: paging.Cursor = None
+    services: WithServices,
+    view: WithView,
+    key: SegmentKey,
+    limit: paging.Limit = 20,
+    cursor: paging.Cursor = None,
 ) -> Versions:
     """A segment's versions, the newest first: who saved each, why, and what it changed."""
     await stored_segment(services, key)
@@ -58,29 +63,40 @@ async def segment_versions(
     async with services.database.engine.connect() as connection:
         rows = await stored.versions(connection, key, before=before, limit=limit + 1)
     # Beside the event loop: large conditions take a while to compare.
-    items = await asyncio.to_thread(_told, rows)
+    items = await asyncio.to_thread(_told, rows, view)
     more = items[limit - 1].version if len(rows) > limit else None
     return Versions(items=items[:limit], next_cursor=paging.cursor(more))
 
 
-def _told(rows: list[VersionRow]) -> list[Version]:
-    earlier: list[VersionRow | None] = [*rows[1:], None]
-    return [_version(row, before) for row, before in zip(rows, earlier, strict=True)]
+def _told(rows: list[VersionRow], view: View) -> list[Version]:
+    earlier = [*rows[1:], None][: len(rows)]
+    return [_version(row, before, view) for row, before in zip(rows, earlier, strict=True)]
 
 
-def _version(row: VersionRow, before: VersionRow | None) -> Version:
-    difference = None if before is None else _difference(before, row)
-    return Version.model_validate({**asdict(row), "difference": difference})
+def _version(row: VersionRow, before: VersionRow | None, view: View) -> Version:
+    difference = None if before is None else _difference(before, row, view)
+    seen, masked = view.row(row)
+    return Version.model_validate({**asdict(seen), "masked": masked, "difference": difference})
 
 
-def _difference(before: VersionRow, row: VersionRow) -> dict[str, Sides]:
+def _difference(before: VersionRow, row: VersionRow, view: View) -> dict[str, Sides]:
     found = history.difference(before, row)
     sides = {name: Sides(**each) for name, each in found.members.items()}
     if "condition" in sides:
-        sides["condition"].rules = [
-            RuleChange(pointer=each.pointer, change=each.kind, before=each.before, after=each.after)
-            for each in found.rules[:RULES_TOLD]
-        ]
+        # As a whole people read it in English; the rules tell what changed.
+        sides["condition"] = Sides(
+            before=view.row(before)[0].summary,
+            after=view.row(row)[0].summary,
+            rules=[
+                RuleChange(
+                    pointer=each.pointer,
+                    change=each.kind,
+                    before=view.node(each.before),
+                    after=view.node(each.after),
+                )
+                for each in found.rules[:RULES_TOLD]
+            ],
+        )
     return sides
 
 
@@ -88,6 +104,7 @@ def _difference(before: VersionRow, row: VersionRow) -> dict[str, Sides]:
 async def roll_segment_back(
     services: WithServices,
     caller: WithCaller,
+    view: WithView,
     author: WithAuthor,
     key: SegmentKey,
     body: RollBack,
@@ -105,7 +122,7 @@ async def roll_segment_back(
             detail = f"{key} has no version {body.version}"
             raise invalid([Problem("/version", "bad_value", detail)])
         try:
-            with changing(key):
+            with changing(key, view.teller(version.definition, theirs=False)):
                 saved = await history.roll_back(
                     services.publisher,
                     row,
@@ -117,12 +134,13 @@ async def roll_segment_back(
         except Stale:
             continue
     response.headers["etag"] = etag(saved)
-    return await shown_saved(services, saved)
+    return await shown_saved(services, saved, view)
 
 
 @router.post("/{key}/activate", dependencies=[REPEATABLE], responses={200: TAGGED})
 async def activate_segment(
     services: WithServices,
+    view: WithView,
     author: WithAuthor,
     key: SegmentKey,
     body: Activation,
@@ -135,7 +153,7 @@ async def activate_segment(
         row = await stored_segment(services, key)
         preconditions.check(row, if_match)
         try:
-            with changing(key):
+            with changing(key, view.teller(row.definition, theirs=False)):
                 saved = await history.activate(
                     services.publisher, row, notify=body.notify, author=author
                 )
@@ -143,7 +161,7 @@ async def activate_segment(
         except Stale:
             continue
     response.headers["etag"] = etag(saved)
-    return await shown_saved(services, saved)
+    return await shown_saved(services, saved, view)
 
 
 @router.post(
@@ -151,6 +169,7 @@ async def activate_segment(
 )
 async def take_segment_snapshot(
     services: WithServices,
+    view: WithView,
     author: WithAuthor,
     key: SegmentKey,
     body: SnapshotWanted,
@@ -171,7 +190,7 @@ async def take_segment_snapshot(
         raise unavailable(str(error)) from error
     response.headers["location"] = f"/segments/{row.key}"
     response.headers["etag"] = etag(row)
-    return served(row)
+    return served(row, view)
 
 
 @router.get("/{key}/uses")

@@ -1,4 +1,5 @@
-"""Traits declared personal: what of a profile is masked for callers who may not read them."""
+"""Traits declared personal: what of profiles and conditions is masked for callers who may not read
+them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -42,6 +43,17 @@ class Personal:
                 return ".".join(steps[:length])
         return None
 
+    def touches(self, path: str) -> bool:
+        """Whether a path is personal, or something below it is."""
+        node: Any = self._tree
+        for step in path.split("."):
+            if step not in node:
+                return False
+            node = node[step]
+            if node is None:
+                return True
+        return True
+
     def masked(self, traits: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
         """The traits with `MASK` in place of what is personal, and the paths of those places.
 
@@ -50,6 +62,37 @@ class Personal:
         """
         paths: list[str] = []
         return _masked(traits, self._tree, "", paths), sorted(paths)
+
+    def condition(self, document: Any, pointer: str = "/condition") -> tuple[Any, list[str]]:
+        """A condition as it is written, or a node of one, with `MASK` in place of what rules
+        compare personal traits and ids of customers with; and the pointers of those places."""
+        places: list[str] = []
+        return self._condition(document, pointer, places), places
+
+    def _condition(self, node: Any, pointer: str, places: list[str]) -> Any:
+        if not isinstance(node, dict):
+            return node
+        rules = node.get("rules")
+        if isinstance(rules, list):
+            below = [
+                self._condition(rule, f"{pointer}/rules/{index}", places)
+                for index, rule in enumerate(rules)
+            ]
+            return {**node, "rules": below}
+        if not self.hides(node):
+            return node
+        places.append(f"{pointer}/value")
+        return {**node, "value": MASK}
+
+    def hides(self, rule: Mapping[str, Any]) -> bool:
+        """Whether a rule as it is written names what is personal. Other fields, and samples, which
+        are drawn on ids, name nobody."""
+        field, value = rule.get("field"), rule.get("value")
+        if not isinstance(field, str) or value is None or rule.get("valueSource") == "field":
+            return False
+        if field == "customer_id":
+            return rule.get("operator") != "sample"
+        return self.touches(field)
 
     def reason(self, reason: Mapping[str, Any]) -> Mapping[str, Any]:
         """A transition's reason, in which traits below a personal one are told by its name alone:
@@ -78,6 +121,18 @@ def _masked(
 
 def _shared(traits: Mapping[str, Any], tree: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     return ((name, below) for name, below in tree.items() if name in traits)
+
+
+def rules_written(node: Any, pointer: str = "/condition") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every rule of a condition as it is written, with its place."""
+    if not isinstance(node, dict):
+        return
+    rules = node.get("rules")
+    if isinstance(rules, list):
+        for index, rule in enumerate(rules):
+            yield from rules_written(rule, f"{pointer}/rules/{index}")
+    else:
+        yield pointer, node
 
 
 NOBODYS = Personal()

@@ -24,6 +24,15 @@ _VALUES = """
       end as recency
   from customers, as_of"""
 
+# The traits that figures are made of.
+MADE_OF = {
+    "revenue": ("revenue",),
+    "orders": ("orders",),
+    "average_order_value": ("revenue", "orders"),
+    "repeat_rate": ("orders",),
+    "average_recency_days": ("last_order_at",),
+}
+
 _FIGURES = """
   count(*) as size,
   sum(revenue) as revenue,

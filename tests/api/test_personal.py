@@ -1,6 +1,7 @@
 """Personal traits: masked wherever values are shown, for callers without the scope."""
 
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from service.core.instants import DAY, format_instant
 from tests.api.asking import refused
 from tests.contracts.test_errors import shaped
-from tests.running import NOW, Clock
+from tests.running import NOW, Clock, group
 from tests.serving import Service
 
 Ask = Callable[..., httpx.Response]
@@ -149,3 +150,162 @@ def test_only_who_may_read_them_says_that_they_are_personal_no_more(known: Servi
     reveal = keyed(known, "write", "personal")
     assert reveal("put", "/traits/email", json={}).is_success
     assert keyed(known, "read")("get", "/customers/c-1").json()["traits"]["email"] == EMAIL
+
+
+def test_what_a_segment_comes_to_is_told_without_personal_figures(fresh: Service) -> None:
+    fresh.save("all", ("age", ">=", 18))
+    traits = {"age": 30, "revenue": 1234.5, "orders": 3, "last_order_at": format_instant(NOW - DAY)}
+    fresh.assign("c-1", traits=traits)
+    fresh.runner.run(fresh.process.services.jobs.measure())
+    made_of = {
+        "revenue": {"revenue", "average_order_value"},
+        "orders.first": {"orders", "average_order_value", "repeat_rate"},
+        "last_order_at": {"average_recency_days"},
+    }
+    told = fresh.get("/segments/all/metrics")
+    assert all(told[name] is not None for names in made_of.values() for name in names)
+    read, both = keyed(fresh, "read"), keyed(fresh, "read", "write")
+    whole = keyed(fresh, "read", "write", "personal")
+    hidden: set[str] = set()
+    for trait, figures in made_of.items():
+        assert whole("put", f"/traits/{trait}", json={"personal": True}).is_success
+        hidden |= figures
+        assert whole("get", "/segments/all/metrics").json() == told
+        masked = {name: None if name in hidden else told[name] for name in told}
+        assert read("get", "/segments/all/metrics").json() == masked
+    [listed] = read("get", "/segments").json()["items"]
+    for item in (
+        listed, read("get", "/segments/all").json(), both("patch", "/segments/all", json={}).json()
+    ):  # fmt: skip
+        assert item["metrics"]["size"] == 1
+        assert {name for name in item["metrics"] if item["metrics"][name] is None} == hidden
+    assert whole("get", "/segments/all").json()["metrics"]["revenue"] == 1234.5
+
+
+def test_who_may_only_change_a_segment_is_not_told_what_it_comes_to(fresh: Service) -> None:
+    fresh.save("all", ("age", ">=", 18), limits={"min_size": 5})
+    fresh.assign("c-1", traits={"age": 30})
+    fresh.runner.run(fresh.process.services.jobs.measure())
+    assert fresh.get("/segments/all")["metrics"]["size"] == 1
+    for scopes, told in ((["read"], True), ([], False)):
+        write = keyed(fresh, "write", "publish", *scopes)
+        document = {"condition": group(("age", ">=", 18)), "limits": {"min_size": 5}}
+        for method, path, body in (
+            ("patch", "", {}), ("put", "", document), ("post", "/rollback", {"version": 1}),
+            ("post", "/activate", {}),
+        ):  # fmt: skip
+            answer = write(method, f"/segments/all{path}", json=body).json()
+            assert (answer["metrics"] is not None) is told
+            assert [each["code"] for each in answer["warnings"]] == ["too_small"] * told
+
+
+LITERALS = [EMAIL, "Husova", "c-77", "600123"]
+
+
+def literal(field: str, operator: str, value: Any, **more: Any) -> dict[str, Any]:
+    return {"field": field, "operator": operator, "value": value, **more}
+
+
+@pytest.fixture
+def named(known: Service) -> Service:
+    """With a segment whose condition names persons, in two versions."""
+    known.ask("put", "/traits/contact.phone", json={"personal": True})
+    for last in ("contains", "doesNotContain"):
+        rules = [
+            literal("email", "=", EMAIL),
+            {"combinator": "or", "rules": [
+                literal("address.street", last, "Husova"),
+                literal("customer_id", "in", ["c-77", "c-78"]),
+                literal("contact", "notNull", None),
+            ]},
+            literal("contact.phone", "beginsWith", "600123"),
+            literal("age", ">", 18),
+            literal("email", "!=", "nick", valueSource="field"),
+            literal("customer_id", "sample", {"percent": 50, "salt": "s"}),
+        ]  # fmt: skip
+        document = {"condition": {"combinator": "and", "rules": rules}}
+        answer = known.ask("put", "/segments/named", json=document)
+        assert answer.is_success, answer.text
+    return known
+
+
+def test_conditions_are_told_without_the_persons_they_name(named: Service) -> None:
+    read, whole = keyed(named, "read"), keyed(named, "read", "personal")
+    places = [
+        "/condition/rules/0/value", "/condition/rules/1/rules/0/value",
+        "/condition/rules/1/rules/1/value", "/condition/rules/2/value",
+    ]  # fmt: skip
+    segment = read("get", "/segments/named").json()
+    assert segment["masked"] == [*places, "/summary"]
+    first, group, third, *others = segment["condition"]["rules"]
+    assert (first["field"], first["value"], third["value"]) == ("email", "***", "***")
+    assert [rule["value"] for rule in group["rules"]] == ["***", "***", None]
+    assert [rule["value"] for rule in others] == [18, "nick", {"percent": 50, "salt": "s"}]
+    answers = [
+        read("get", path)
+        for path in ("/segments", "/segments/named", "/segments/named/versions",
+                     "/segments/named/uses", "/catalog", "/segments?q=named")
+    ]  # fmt: skip
+    for answer in answers:
+        assert answer.status_code == 200
+        for value in LITERALS:
+            assert value not in answer.text, (answer.url, value)
+    newest, oldest = read("get", "/segments/named/versions").json()["items"]
+    assert newest["masked"] == oldest["masked"] == [*places, "/summary"]
+    [rule] = newest["difference"]["condition"]["rules"]
+    assert rule["pointer"] == "/condition/rules/1/rules/0"
+    assert (rule["before"]["operator"], rule["before"]["value"]) == ("contains", "***")
+    segment = whole("get", "/segments/named").json()
+    assert (segment["masked"], EMAIL in segment["summary"]) == ([], True)
+    assert "Husova" in whole("get", "/segments/named/versions").text
+
+
+def test_who_changes_a_segment_reads_it_without_the_persons_it_names(named: Service) -> None:
+    write = keyed(named, "read", "write", "publish")
+    before = write("get", "/segments/named").json()
+    answers = [
+        write("patch", "/segments/named", json={"description": "Some."}),
+        write("post", "/segments/named/rollback", json={"version": 1}),
+        write("post", "/segments/named/activate", json={}),
+    ]
+    for answer in answers:
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["masked"] == before["masked"]
+        for value in LITERALS:
+            assert value not in answer.text
+    stored = named.rows("select definition::text from segments where key = 'named'")[0][0]
+    assert all(value in stored for value in LITERALS)
+    # A mask sent back would take the place of what it hides.
+    condition = before["condition"]
+    masks = [(place, "masked") for place in before["masked"][:-1]]
+    for method, path, body in (
+        ("put", "/segments/named", {"condition": condition}),
+        ("patch", "/segments/named", {"condition": condition}),
+        ("post", "/segments", {"key": "copy", "condition": condition}),
+    ):
+        answer = write(method, path, json=body)
+        problem = shaped(answer)
+        faults = [(fault["pointer"], fault["code"]) for fault in problem["errors"]]
+        assert (answer.status_code, faults) == (422, masks)
+    condition["rules"] = [literal("email", "=", "bob@example.com")]
+    answer = write("put", "/segments/named", json={"condition": condition})
+    assert (answer.status_code, "bob@example.com" in answer.text) == (200, False)
+
+
+def test_what_is_proved_of_a_condition_names_nobody(named: Service) -> None:
+    write, whole = keyed(named, "read", "write"), keyed(named, "read", "write", "personal")
+    rules = [literal("segment:named", "=", True), literal("email", "=", EMAIL)]
+    for ask, told in ((whole, True), (write, False)):
+        document = {"status": "draft", "condition": {"combinator": "and", "rules": rules[:1]}}
+        ask("put", "/segments/probe", json=document)
+        document["condition"]["rules"] = rules
+        saved = ask("put", "/segments/probe", json=document).json()
+        assert "redundant_rule" in [each["code"] for each in saved["warnings"]]
+        assert (EMAIL in str(saved["warnings"])) is told
+        document = {"condition": {"combinator": "and", "rules": [
+            rules[0], literal("email", "=", "bob@example.com")]}}  # fmt: skip
+        answer = keyed(named, "write", "publish", *(["personal"] if told else []))(
+            "put", "/segments/probe", json=document
+        )
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "contradictory")
+        assert (EMAIL in answer.text) is told

@@ -31,7 +31,7 @@ def test_a_created_segment_is_answered_whole_and_found_where_it_says(fresh: Serv
     now = "2027-01-15T08:00:00Z"
     assert segment == {
         **document, "kind": "rule", "summary": "Age is at least 18.", "version": 1,
-        "warnings": [], "created_at": now, "updated_at": now, "metrics": None,
+        "warnings": [], "masked": [], "created_at": now, "updated_at": now, "metrics": None,
     }  # fmt: skip
     unmeasured = {"metrics": None, "warnings": []}  # nobody is in it, once it is measured
     assert fresh.get(answer.headers["location"]) | unmeasured == segment

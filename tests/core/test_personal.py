@@ -87,3 +87,38 @@ def test_a_reason_names_what_is_personal_and_nothing_below_it() -> None:
     assert personal.reason(reason) == {"kind": "trait", "traits": ["age", "children"]}
     assert NOBODYS.reason(reason) == reason
     assert personal.reason({"kind": "time"}) == {"kind": "time"}
+
+
+@pytest.mark.parametrize(
+    ("path", "touched"),
+    [("a", True), ("a.b", True), ("a.b.c", True), ("a.c", False), ("x", True), ("x.y", True),
+     ("y", False), ("ab", False)],
+)  # fmt: skip
+def test_paths_that_hold_what_is_personal_or_lie_within(path: str, touched: bool) -> None:
+    assert Personal(frozenset({"a.b", "x"})).touches(path) is touched
+
+
+@pytest.mark.parametrize(
+    ("rule", "hidden"),
+    [
+        ({"field": "x", "operator": "=", "value": False}, True),
+        ({"field": "x", "operator": "in", "value": ["a"]}, True),
+        ({"field": "a", "operator": "=", "value": {"b": 1}}, True),
+        ({"field": "x", "operator": "null", "value": None}, False),
+        ({"field": "x", "operator": "null"}, False),
+        ({"field": "x", "operator": "=", "value": "y", "valueSource": "field"}, False),
+        ({"field": "y", "operator": "=", "value": "x"}, False),
+        ({"field": "customer_id", "operator": "=", "value": "c-1"}, True),
+        ({"field": "customer_id", "operator": "sample", "value": {"percent": 1}}, False),
+        ({"field": ["x"], "value": 1}, False),
+    ],
+)
+def test_rules_whose_value_is_personal(rule: dict[str, Any], hidden: bool) -> None:
+    personal = Personal(frozenset({"a.b", "x"}))
+    document = {"combinator": "and", "rules": ["and", {"rules": [rule], "not": True}]}
+    masked, places = personal.condition(document)
+    assert places == ["/condition/rules/1/rules/0/value"] * hidden
+    told = masked["rules"][1]["rules"][0]
+    assert told == ({**rule, "value": "***"} if hidden else rule)
+    assert masked | {"rules": []} == document | {"rules": []}
+    assert document["rules"][1]["rules"][0] is rule  # type: ignore[index]
