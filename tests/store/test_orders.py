@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import asyncpg
 import pytest
 
 from service.core.access import SYSTEM
@@ -70,7 +71,7 @@ def message(
 async def take(connection: Any, *messages: OrderMessage, at: int = NOW) -> list[Order]:
     """Store what messages tell, as the writer does: one batch, one transaction."""
     async with connection.transaction():
-        facts = await lock_orders(connection, {each.key for each in messages}, at)
+        facts = await lock_orders(connection, [each.key for each in messages], at)
         for each in messages:
             facts[each.key] = fold(facts[each.key], each)
         wanted = set().union(*(currencies(each, "USD", UTC) for each in facts.values()))
@@ -182,40 +183,50 @@ async def _each(work: Any, connection: Any, ats: Sequence[int]) -> None:
         await work(connection, at)
 
 
-async def test_batches_that_share_orders_do_not_deadlock(connection: Any, other: Any) -> None:
-    """In whatever order they name them, whether they are there already or not."""
+@pytest.mark.parametrize("there", [True, False])
+async def test_orders_are_locked_in_the_order_of_their_keys(
+    connection: Any, other: Any, database_url: str, there: bool
+) -> None:
+    """Who waits for the second of three, however they are named, has the first and not the last;
+    so nobody can wait for one who waits for them."""
+    ids = ["o-1", "o-2", "o-3"]
+    if there:
+        await take(connection, *(message(PLACED, each) for each in ids))
 
-    async def batches(one: Any, at: int, turn: int) -> None:
-        for batch in range(25):
-            ids = [f"o-{batch + place}" for place in range(6)][::turn]
-            await take(one, *(message(REFUNDED, each, at=at + batch, total=1) for each in ids))
+    async def locked() -> list[str]:
+        async with other.transaction():
+            keys = await lock_orders(other, [("shop", each) for each in reversed(ids)], NOW)
+        return [order_id for _, order_id in keys]
 
-    async with asyncio.timeout(PATIENCE):
-        await asyncio.gather(batches(connection, 0, 1), batches(other, 1_000, -1))
-    refunds = await connection.fetch(
-        "select order_id, (select count(*) from jsonb_object_keys(facts -> 'refunds')) as n "
-        "from orders"
-    )
-    expected = {f"o-{place}": 2 * min(place + 1, 6, 30 - place) for place in range(30)}
-    assert {row["order_id"]: row["n"] for row in refunds} == expected
+    async def free(one: Any, order_id: str) -> bool:
+        """Whether somebody else gets an order at once."""
+        took = one.transaction()
+        await took.start()
+        try:
+            await lock_orders(one, [("shop", order_id)], NOW)
+        except asyncpg.LockNotAvailableError:
+            return False
+        finally:
+            await took.rollback()
+        return True
 
-
-async def test_an_order_waits_until_the_other_transaction_ends(connection: Any, other: Any) -> None:
     held = connection.transaction()
     await held.start()
-    assert await lock_orders(connection, [KEY], NOW) == {KEY: Facts()}
-    waiting = asyncio.create_task(take(other, message(PLACED, total=7)))
-
-    async def waits() -> bool:
-        query = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
-        return bool(await connection.fetchval(query + " and datname = current_database()"))
-
-    await eventually(waits)
+    assert await lock_orders(connection, [("shop", "o-2")], NOW)
+    waiting = asyncio.create_task(locked())
+    await eventually(lambda: _waits(connection))
+    async with connected(database_url) as third:
+        await third.execute("set lock_timeout = '20ms'")
+        assert [await free(third, each) for each in ids] == [False, False, True]
     assert not waiting.done()
     await held.rollback()
     async with asyncio.timeout(PATIENCE):
-        [order] = await waiting
-    assert order.net == 7
+        assert await waiting == ids
+
+
+async def _waits(connection: Any) -> bool:
+    query = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
+    return bool(await connection.fetchval(query + " and datname = current_database()"))
 
 
 async def test_a_foreign_order_is_kept_as_it_was_converted(
