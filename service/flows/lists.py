@@ -74,8 +74,14 @@ class Lists:
             await stored.stage(connection, waiting)
             # Beside the publishers, who would wait for seconds: the head is ours for the end only.
             await stored.lock(connection, key, wait=True)
+            adding = await stored.compare(connection, key)
+            noted = adding > 0 and await self._erasures.any(connection)
+            if noted:
+                await self._note_added(connection)
             replaced = await stored.replace(connection, key)
-            if replaced.added and await self._erasures.any(connection):
+            if replaced.added and (noted or await self._erasures.any(connection)):
+                if not noted:  # the first who ever was erased, meanwhile
+                    await self._note_added(connection)
                 replaced = await self._without_erased(connection, key, replaced)
             async with self._publications.change(author, connection) as change:
                 row = await _list(change.connection, key)
@@ -89,12 +95,21 @@ class Lists:
             assert change.job is not None  # noqa: S101 - publishing a list starts one
             return Uploaded(replaced, change.job)
 
+    async def _note_added(self, connection: AsyncConnection) -> None:
+        """Make the fingerprints of those who come, before anybody waits for the list."""
+        raw = (await connection.get_raw_connection()).driver_connection
+        await self._erasures.open_notes(raw)
+        async for ids in stored.added(connection, RECOGNISED_AT_ONCE):
+            await self._erasures.note(raw, ids)
+
     async def _without_erased(
         self, connection: AsyncConnection, key: str, replaced: Replaced
     ) -> Replaced:
-        dropped = 0
-        async for ids in stored.pages(connection, key, RECOGNISED_AT_ONCE):
-            dropped += await self._drop_erased(connection, key, ids)
+        """Take erased customers off again; whoever erases waits by now, so this is the last
+        word."""
+        raw = (await connection.get_raw_connection()).driver_connection
+        gone = await self._erasures.noted_gone(raw)
+        _, dropped = await segments.change_list(connection, key, (), sorted(gone))
         return Replaced(replaced.size - dropped, replaced.added - dropped, replaced.removed)
 
     async def _drop_erased(self, connection: AsyncConnection, key: str, ids: Sequence[str]) -> int:

@@ -25,6 +25,10 @@ _COUNT = """update erasures e set dropped = dropped + 1 from (
     order by fingerprint for update) as late
   where e.fingerprint = late.fingerprint"""
 
+# Of customers whose fingerprints were noted, those erased who have not come back.
+_NOTED_GONE = """select n.customer_id, n.fingerprint from noted n join erasures using (fingerprint)
+  where not exists (select from customers c where c.customer_id = n.customer_id)"""
+
 _STORED = "select customer_id from customers where customer_id = any($1::text[])"
 
 
@@ -107,6 +111,24 @@ class Erasures:
         if gone:
             await connection.execute(_COUNT, list(gone))
         return frozenset(gone.values())
+
+    async def open_notes(self, connection: Connection) -> None:
+        """A place for fingerprints that nobody else sees and that goes with the connection."""
+        await connection.execute(
+            'create temp table noted (fingerprint bytea, customer_id text collate "C")'
+        )
+
+    async def note(self, connection: Connection, customer_ids: Sequence[str]) -> None:
+        """Note whose fingerprints are whose: making them takes long where there are many."""
+        records = [(each, who) for who in customer_ids for each in self.fingerprints(who)]
+        await connection.copy_records_to_table("noted", records=records)
+
+    async def noted_gone(self, connection: Connection) -> frozenset[str]:
+        """`gone` of those noted."""
+        rows = await connection.fetch(_NOTED_GONE)
+        if rows:
+            await connection.execute(_COUNT, [row["fingerprint"] for row in rows])
+        return frozenset(row["customer_id"] for row in rows)
 
     async def _known(
         self, connection: Connection, customer_ids: Sequence[str]

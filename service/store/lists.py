@@ -56,9 +56,32 @@ async def lock(connection: AsyncConnection, key: str, *, wait: bool) -> bool:
     return (await connection.execute(query, {"key": key})).scalar_one() is not False
 
 
-async def replace(connection: AsyncConnection, key: str) -> Replaced:
-    """Make the staged ids the list's, of which we hold the lock; only differences are written."""
+async def compare(connection: AsyncConnection, key: str) -> int:
+    """Find the staged ids that are not on the list, of which we hold the lock; how many. Nobody
+    is kept waiting by it: the list itself is not written yet."""
     await connection.execute(text("analyze staged"))
+    found = await connection.execute(
+        text(
+            'create temp table added as select distinct customer_id collate "C" as customer_id '
+            "from staged s where not exists (select from list_members m "
+            "where m.segment_key = :key and m.customer_id = s.customer_id) order by 1"
+        ),
+        {"key": key},
+    )
+    return found.rowcount
+
+
+async def added(connection: AsyncConnection, limit: int) -> AsyncIterator[list[str]]:
+    """The ids that `compare` found, so many at a time."""
+    raw: Any = (await connection.get_raw_connection()).driver_connection
+    cursor = await raw.cursor("select customer_id from added")
+    while rows := await cursor.fetch(limit):
+        yield [row[0] for row in rows]
+
+
+async def replace(connection: AsyncConnection, key: str) -> Replaced:
+    """Make the staged ids the list's, after `compare`; only differences are written. From here to
+    the end of the transaction whoever erases waits for us."""
     gone = await connection.execute(
         text(
             "delete from list_members m where segment_key = :key "
@@ -69,9 +92,7 @@ async def replace(connection: AsyncConnection, key: str) -> Replaced:
     new = await connection.execute(
         text(
             "insert into list_members (segment_key, customer_id) "
-            "select distinct :key, s.customer_id from staged s where not exists "
-            "(select from list_members m where m.segment_key = :key "
-            "  and m.customer_id = s.customer_id) order by s.customer_id on conflict do nothing"
+            "select :key, customer_id from added on conflict do nothing"
         ),
         {"key": key},
     )
@@ -79,22 +100,6 @@ async def replace(connection: AsyncConnection, key: str) -> Replaced:
         text("select count(*) from list_members where segment_key = :key"), {"key": key}
     )
     return Replaced(size.scalar_one(), new.rowcount, gone.rowcount)
-
-
-async def pages(connection: AsyncConnection, key: str, limit: int) -> AsyncIterator[list[str]]:
-    """The ids of a list in order, so many at a time."""
-    query = text(
-        "select customer_id from list_members where segment_key = :key and customer_id > :after "
-        "order by customer_id limit :limit"
-    )
-    after = ""
-    while True:
-        found = await connection.execute(query, {"key": key, "after": after, "limit": limit})
-        ids = list(found.scalars())
-        if not ids:
-            return
-        yield ids
-        after = ids[-1]
 
 
 async def unsettled(

@@ -1,7 +1,7 @@
 """Lists among other changes: uploads at once, publishers who don't wait, who is decided."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -9,9 +9,11 @@ from sqlalchemy import text
 
 from service.api.services import Services
 from service.core.access import Author
-from service.flows.lists import BeingReplaced
+from service.flows.lists import BeingReplaced, Lists
 from service.flows.publishing import Conflict
 from service.store import lists as stored
+from service.store.erasures import Erasures
+from service.store.vault import Vault, open_vault
 from tests.running import assign, check_books, eventually, segment
 
 pytestmark = pytest.mark.anyio
@@ -80,6 +82,7 @@ async def test_while_a_list_is_replaced_others_publish(services: Services, outsi
         await stored.open_stage(connection)
         await stored.stage(connection, ["a", "b"])
         await stored.lock(connection, "beta", wait=True)
+        await stored.compare(connection, "beta")
         await stored.replace(connection, "beta")
         async with asyncio.timeout(5):
             await services.publisher.save([segment("adult", ("age", ">", 18))])
@@ -102,6 +105,83 @@ async def test_a_list_archived_meanwhile_takes_no_upload(services: Services, out
     with pytest.raises(Conflict):
         await services.lists.replace("beta", archiving())
     assert await listed(outsider) == []
+
+
+class Watched(Erasures):
+    """Notes whose fingerprints are asked for; and lets others go on before and after they are."""
+
+    def __init__(self, vault: Vault, meanwhile: Callable[[], Awaitable[Any]]) -> None:
+        super().__init__(vault)
+        self.asked: list[str] = []
+        self._meanwhile = meanwhile
+
+    async def note(self, connection: Any, customer_ids: Sequence[str]) -> None:
+        self.asked += customer_ids
+        await super().note(connection, customer_ids)
+        await self._meanwhile()
+
+
+def watched(services: Services, meanwhile: Callable[[], Awaitable[Any]]) -> tuple[Lists, Watched]:
+    erasures = Watched(open_vault(services.settings.data_dir), meanwhile)
+    return Lists(services.database, services.publisher.publications, erasures), erasures
+
+
+async def nothing() -> None:
+    pass
+
+
+async def test_an_upload_looks_only_at_those_who_come(services: Services, outsider: Any) -> None:
+    await services.publisher.save([segment("beta")])
+    lists, erasures = watched(services, nothing)
+    ids = [f"c-{number:04}" for number in range(3_000)]
+    await lists.replace("beta", batches(ids))
+    assert erasures.asked == []  # nobody was ever erased
+    await services.eraser.erase("gone", Author("tests"), whoever=True)
+    done = await lists.replace("beta", batches([*ids[1:], "new", "gone", "gone"]))
+    assert done.replaced == stored.Replaced(3_000, 1, 1)
+    assert sorted(erasures.asked) == ["gone", "new"]
+    assert await listed(outsider) == [*ids[1:], "new"]
+    assert await outsider.fetchval("select sum(dropped) from erasures") == 1
+
+
+@pytest.mark.parametrize("whom", ["new", "listed"])
+async def test_who_is_erased_while_an_upload_is_looked_at_is_not_on_it(
+    services: Services, outsider: Any, whom: str
+) -> None:
+    await services.publisher.save([segment("beta")])
+    await services.lists.replace("beta", batches(["kept", "listed"]))
+    await services.eraser.erase("gone", Author("tests"), whoever=True)
+
+    async def erase() -> None:
+        async with asyncio.timeout(2):
+            await services.eraser.erase(whom, Author("tests"), whoever=True)
+
+    lists, _ = watched(services, erase)
+    await lists.replace("beta", batches(["kept", "listed", "new", "newer"]))
+    assert await listed(outsider) == sorted({"kept", "listed", "new", "newer"} - {whom})
+
+
+async def test_the_first_who_is_ever_erased_is_not_on_an_upload_that_goes_on(
+    services: Services, outsider: Any
+) -> None:
+    await services.publisher.save([segment("beta")])
+
+    async def erasing() -> AsyncIterator[Sequence[str]]:
+        yield ["a", "b"]
+        await services.eraser.erase("a", Author("tests"), whoever=True)
+        yield ["c"]
+
+    done = await services.lists.replace("beta", erasing())
+    assert done.replaced == stored.Replaced(2, 2, 0)
+    assert await listed(outsider) == ["b", "c"]
+
+
+async def test_who_came_back_may_be_uploaded(services: Services, outsider: Any) -> None:
+    await services.publisher.save([segment("beta")])
+    await services.eraser.erase("a", Author("tests"), whoever=True)
+    await assign(services, "a", at=services.clock() + 1)
+    await services.lists.replace("beta", batches(["a", "b"]))
+    assert await listed(outsider) == ["a", "b"]
 
 
 async def test_an_upload_is_audited_without_ids(services: Services, outsider: Any) -> None:
