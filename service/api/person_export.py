@@ -9,7 +9,7 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from service.api.profiles import profile, transition
-from service.api.schemas import TraitChange
+from service.api.schemas import KeptOrder, ToldEvent, TraitChange
 from service.api.services import Services
 from service.core.access import Author
 from service.core.instants import format_instant
@@ -47,6 +47,14 @@ async def everything(services: Services, customer_id: str, author: Author) -> As
         yield b'], "transitions": ['
         moves = customers.all_transitions(connection, customer_id)
         async for piece in _items(moves, lambda row: transition(row, NOBODYS)):
+            yield piece
+        yield b'], "events": ['
+        told_events = customers.all_events(connection, customer_id)
+        async for piece in _items(told_events, lambda row: ToldEvent(**asdict(row))):
+            yield piece
+        yield b'], "orders": ['
+        orders = customers.all_orders(connection, customer_id)
+        async for piece in _items(orders, lambda row: KeptOrder(**asdict(row))):
             yield piece
         yield b"]}"
 

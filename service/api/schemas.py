@@ -1,6 +1,7 @@
 """What the ordinary routes take and give."""
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -217,6 +218,28 @@ class TraitChange(BaseModel):
     source: str
 
 
+class ToldEvent(BaseModel):
+    """An event as it was told."""
+
+    name: str
+    at: datetime
+    source: str
+    message_id: str
+    properties: dict[str, Any]
+
+
+class KeptOrder(BaseModel):
+    """An order: all that was told of it, and what it comes to in the base currency."""
+
+    store: str
+    order_id: str
+    placed_at: datetime | None
+    cancelled_at: datetime | None
+    net: Decimal | None
+    gross: Decimal | None
+    facts: dict[str, Any] = Field(description="What each message told, and when.")
+
+
 class PersonExport(BaseModel):
     """Everything kept of a person."""
 
@@ -226,6 +249,8 @@ class PersonExport(BaseModel):
     profile: Customer | None = Field(description="null for an id that is only on lists.")
     trait_history: list[TraitChange] = Field(description="The oldest first.")
     transitions: list[Transition] = Field(description="The oldest first.")
+    events: list[ToldEvent] = Field(description="The oldest first.")
+    orders: list[KeptOrder] = Field(description="The oldest first.")
 
 
 class TraitDeclaration(Strict):

@@ -3,13 +3,22 @@
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.store.tables import customers, list_members, memberships, trait_history, transitions
+from service.store.tables import (
+    customers,
+    events,
+    list_members,
+    metadata,
+    orders,
+    trait_history,
+    transitions,
+)
 
 # Rows that are read at once where there may be many.
 AT_ONCE = 500
@@ -36,6 +45,31 @@ class HistoryRow:
     at: datetime
     message_id: str | None
     source: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """An event as it was told."""
+
+    name: str
+    at: datetime
+    source: str
+    message_id: str
+    properties: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRow:
+    """An order: all that was told of it, and what it comes to in the base currency (None: it is
+    not known)."""
+
+    store: str
+    order_id: str
+    placed_at: datetime | None
+    cancelled_at: datetime | None
+    net: Decimal | None
+    gross: Decimal | None
+    facts: dict[str, Any]
 
 
 _TRANSITION = (
@@ -69,6 +103,12 @@ async def transitions_of(
     return [TransitionRow(*row) for row in await connection.execute(query)]
 
 
+# Wherever something of a customer is kept: none can be forgotten.
+_OF_CUSTOMERS = [
+    table for table in metadata.sorted_tables if "customer_id" in table.c and table is not customers
+]
+
+
 async def hold(connection: AsyncConnection, customer_id: str, at: datetime) -> bool:
     """Lock a customer's row as the writer does; whether there was one.
 
@@ -91,7 +131,7 @@ async def erase(connection: AsyncConnection, customer_id: str) -> bool:
     await connection.execute(text("lock table list_members in share row exclusive mode"))
     await connection.execute(delete(customers).where(customers.c.customer_id == customer_id))
     removed = 0
-    for table in (memberships, transitions, trait_history, list_members):
+    for table in _OF_CUSTOMERS:
         gone = await connection.execute(delete(table).where(table.c.customer_id == customer_id))
         removed += gone.rowcount
     return removed > 0
@@ -100,7 +140,7 @@ async def erase(connection: AsyncConnection, customer_id: str) -> bool:
 async def erase_many(connection: AsyncConnection, customer_ids: Sequence[str]) -> None:
     """Remove everything about many customers."""
     ids = func.any(list(customer_ids))
-    for table in (customers, memberships, transitions, trait_history, list_members):
+    for table in (customers, *_OF_CUSTOMERS):
         await connection.execute(delete(table).where(table.c.customer_id == ids))
 
 
@@ -127,6 +167,26 @@ async def all_transitions(
     )
     async for rows in (await connection.stream(query)).partitions(AT_ONCE):
         yield [TransitionRow(*row) for row in rows]
+
+
+async def all_events(
+    connection: AsyncConnection, customer_id: str
+) -> AsyncIterator[list[EventRow]]:
+    """All events of a customer, the oldest first, some at a time."""
+    columns = (getattr(events.c, field.name) for field in fields(EventRow))
+    query = select(*columns).where(events.c.customer_id == customer_id).order_by(events.c.at)
+    async for rows in (await connection.stream(query)).partitions(AT_ONCE):
+        yield [EventRow(*row) for row in rows]
+
+
+async def all_orders(
+    connection: AsyncConnection, customer_id: str
+) -> AsyncIterator[list[OrderRow]]:
+    """All orders of a customer, the oldest first, some at a time."""
+    columns = (getattr(orders.c, field.name) for field in fields(OrderRow))
+    query = select(*columns).where(orders.c.customer_id == customer_id).order_by(orders.c.placed_at)
+    async for rows in (await connection.stream(query)).partitions(AT_ONCE):
+        yield [OrderRow(*row) for row in rows]
 
 
 async def all_lists(connection: AsyncConnection, customer_id: str) -> list[str]:

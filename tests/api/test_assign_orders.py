@@ -131,3 +131,20 @@ def test_an_event_of_a_customer_that_fails_is_not_kept(fresh: Service) -> None:
     assert keys(answer[1]) == ["any"]
     assert fresh.rows("select message_id from events") == [("m-2",)]
     assert keys(fresh.assign("c-1", events=[bought])) == ["any"]
+
+
+def test_a_person_is_handed_out_and_erased_with_events_and_orders(fresh: Service) -> None:
+    save(fresh, "buyers", BOUGHT, ">=", 1)
+    seen = {"event": "Page Viewed", "message_id": "m-0", "properties": {"url": "/shoes"}}
+    order = told("Order Completed", "m-1", NOW - DAY, total="12.50")
+    fresh.assign("c-1", events=[seen, order])
+    export = fresh.get("/customers/c-1/export")
+    assert [event["name"] for event in export["events"]] == ["Order Completed", "Page Viewed"]
+    assert [(each["order_id"], each["net"]) for each in export["orders"]] == [("o-1", "12.5")]
+    assert fresh.ask("delete", "/customers/c-1").status_code == 200
+    tables = fresh.rows(
+        "select table_name from information_schema.columns where column_name = 'customer_id'"
+    )
+    assert {"events", "orders", "histories", "customers"} <= {name for (name,) in tables}
+    for (table,) in tables:
+        assert fresh.rows(f"select count(*) from {table}") == [(0,)], table  # noqa: S608
