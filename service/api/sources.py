@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Response
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, Field, StrictBool
 
 from service.api import paging
 from service.api.bodies import BodyRoute
@@ -38,8 +38,10 @@ class SourceSettings(Strict):
     store: Annotated[Text, Field(min_length=1, max_length=200)] | None = Field(
         default=None, description="The shop that its orders belong to."
     )
-    enabled: bool = Field(default=True, description="false: what it sends is refused with 404.")
-    rate_limit: Annotated[int, Field(ge=1, le=100_000_000)] | None = Field(
+    enabled: StrictBool = Field(
+        default=True, description="false: what it sends is refused with 404."
+    )
+    rate_limit: Annotated[int, Field(strict=True, ge=1, le=100_000_000)] | None = Field(
         default=None, description="Events a minute in each process; null: no limit."
     )
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 
 from tests.contracts.conftest import ROOT
+from tests.contracts.schemathesis_hooks import CHANGED, TRACKING
 from tests.process.service import Service
 
 EXAMPLES = int(os.environ.get("SEGSERVE_FUZZ_EXAMPLES", "4"))
@@ -25,8 +26,8 @@ ADULTS = {
 }
 
 
-def furnish(base: str) -> None:
-    """Something to ask about, so that not every answer is 404."""
+def furnish(base: str) -> str:
+    """Something to ask about, so that not every answer is 404. A source's write key."""
     with httpx.Client(base_url=base, headers={"authorization": f"Bearer {KEY}"}) as client:
         for method, path, document in (
             ("put", "/traits/age", {"type": "number", "dimension": "demographic"}),
@@ -37,6 +38,11 @@ def furnish(base: str) -> None:
         ):
             answer = client.request(method, path, json=document)
             assert answer.is_success, answer.text
+        kept: dict[str, str] = {}
+        for source_id in (CHANGED, TRACKING):
+            source = {"id": source_id, "name": "Shop", "type": "server"}
+            kept = client.post("/sources", json=source).json()
+        return kept["write_key"]
 
 
 def test_every_route_does_what_openapi_says(database_url: str, tmp_path: Path) -> None:
@@ -44,7 +50,7 @@ def test_every_route_does_what_openapi_says(database_url: str, tmp_path: Path) -
     with Service(tmp_path, tmp_path / "data", **environment) as service:
         service.ready()
         base = service.url
-        furnish(base)
+        write_key = furnish(base)
         command = [
             sys.executable, "-m", "schemathesis.cli",
             "--config-file", str(ROOT / "tests" / "contracts" / "schemathesis.toml"), "--no-color",
@@ -53,8 +59,9 @@ def test_every_route_does_what_openapi_says(database_url: str, tmp_path: Path) -
             "--seed", SEED, "--suppress-health-check", "all",
         ]  # fmt: skip
         ran = subprocess.run(
-            command, cwd=tmp_path, env={**os.environ, "SEGSERVE_FUZZ_KEY": KEY, **HOOKS},
-            capture_output=True, text=True, check=False,
+            command, cwd=tmp_path, capture_output=True, text=True, check=False,
+            env={**os.environ, **HOOKS, "SEGSERVE_FUZZ_KEY": KEY,
+                 "SEGSERVE_FUZZ_WRITE_KEY": write_key},
         )  # fmt: skip
         assert service.process.poll() is None, service.stderr
         if EXAMPLES >= MANY:
