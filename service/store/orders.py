@@ -132,7 +132,9 @@ async def orders_of(
     return found
 
 
-async def events_of(connection: Connection, customer_ids: Sequence[str]) -> dict[str, list[Event]]:
+async def order_events(
+    connection: Connection, customer_ids: Sequence[str]
+) -> dict[str, list[Event]]:
     """The events of customers' orders that count, in the order of their placing: those of
     `orders_of`, for a twentieth of the price. Who has none has no entry."""
     found: dict[str, list[Event]] = {}

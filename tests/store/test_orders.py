@@ -19,8 +19,8 @@ from service.core.orders import Order, Pending, currencies, event, settle
 from service.core.rates import Rate
 from service.store.database import Database
 from service.store.orders import (
-    events_of,
     lock_orders,
+    order_events,
     orders_of,
     owners,
     read_rates,
@@ -136,7 +136,7 @@ async def test_a_batch_takes_many_orders_of_many_customers(connection: Any) -> N
     placed = [order.placed_at for order in found["c-0"]]
     assert placed == sorted(placed, key=lambda at: at or 0)
     assert [order.order_id for order in found["c-1"] if not order.counts] == ["o-7"]
-    assert await events_of(connection, ["c-0", "c-1", "c-2", "c-9"]) == {
+    assert await order_events(connection, ["c-0", "c-1", "c-2", "c-9"]) == {
         customer: [event(order) for order in orders if order.counts]
         for customer, orders in found.items()
     }
@@ -148,7 +148,7 @@ async def test_a_batch_takes_many_orders_of_many_customers(connection: Any) -> N
 
 async def test_nothing_asked_is_nothing_found(connection: Any) -> None:
     assert await lock_orders(connection, [], NOW) == {}
-    assert await orders_of(connection, [], "USD") == await events_of(connection, []) == {}
+    assert await orders_of(connection, [], "USD") == await order_events(connection, []) == {}
     assert await owners(connection, []) == {}
     await write_orders(connection, [], NOW)
     assert await connection.fetchval("select count(*) from orders") == 0
@@ -239,7 +239,7 @@ async def test_a_foreign_order_is_kept_as_it_was_converted(
     assert (row["net"], row["currency"], row["rates"]) == (order.net, "EUR", '{"EUR": "1.0852"}')
     await upload(database, euro("2"))
     assert (await orders_of(connection, ["c-1"], "USD"))["c-1"] == [order]
-    assert (await events_of(connection, ["c-1"]))["c-1"] == [event(order)]
+    assert (await order_events(connection, ["c-1"]))["c-1"] == [event(order)]
     # The next message settles it anew, with the rates of now.
     [again] = await take(connection, message("Order Updated", at=5, coupon="A"))
     assert again.net == 241
@@ -251,7 +251,7 @@ async def test_an_order_without_a_rate_is_found_once_there_is_one(
     koruna = message(PLACED, "o-2", currency="CZK", total=100)
     orders = await take(connection, message(PLACED, currency="EUR", total=100), koruna)
     assert {order.pending for order in orders} == {Pending.NO_RATE}
-    assert await events_of(connection, ["c-1"]) == {}
+    assert await order_events(connection, ["c-1"]) == {}
     assert await with_a_rate(connection, "UTC", 10) == []
     tomorrow, long_ago = TODAY + timedelta(days=1), TODAY - timedelta(days=32)
     await upload(database, euro("1.1", tomorrow), euro("1.2", long_ago))
@@ -265,7 +265,7 @@ async def test_an_order_without_a_rate_is_found_once_there_is_one(
         order = settle(*KEY, facts[KEY], rates)
         await write_orders(connection, [(order, facts[KEY])], NOW)
     assert order.net == 130
-    assert (await events_of(connection, ["c-1"]))["c-1"] == [event(order)]
+    assert (await order_events(connection, ["c-1"]))["c-1"] == [event(order)]
     assert await with_a_rate(connection, "UTC", 10) == []
     pending = await connection.fetch("select order_id, lacks from orders where lacks is not null")
     assert [tuple(row) for row in pending] == [("o-2", "CZK")]
