@@ -63,6 +63,7 @@ class KeyRing:
 
     def __init__(self) -> None:
         self._held: dict[bytes, HeldKey] = {}
+        self._by_id: dict[str, HeldKey] = {}
         # Whether there is no key, so that only this machine itself may ask. Until the first look
         # nobody may. An expired key is one: time alone never opens the door.
         self.protected = False
@@ -71,6 +72,13 @@ class KeyRing:
     def find(self, key: bytes) -> HeldKey | None:
         """The key that somebody shows, if it is one and not revoked."""
         return self._held.get(keys.digest_of(key))
+
+    def holds(self, key_id: str | None, now: int) -> bool:
+        """Whether a key that was let in is one still; of None whether nobody needs one still."""
+        if key_id is None:
+            return self.protected
+        key = self._by_id.get(key_id)
+        return key is not None and not key.expired(now)
 
     async def look(self, database: Database) -> None:
         """Read the table; what was read is in force on return."""
@@ -84,6 +92,7 @@ class KeyRing:
             known = self._held.get(row.digest)
             held[row.digest] = known if known is not None and known.row == row else HeldKey(row)
         self._held = held
+        self._by_id = {key.row.id: key for key in held.values()}
         if self.protected != (not held):
             self.protected = not held
             log.warning("protected_mode", on=self.protected)

@@ -9,14 +9,14 @@ from starlette.requests import ClientDisconnect
 
 from service.api import paging
 from service.api.bodies import BodyRoute
-from service.api.callers import WithAuthor
+from service.api.callers import WithAuthor, still_let_in
 from service.api.exports import FORMATS, JSON, OFFERED, export
 from service.api.negotiating import chosen
 from service.api.paths import SegmentKey
 from service.api.problems import HttpProblem, conflicting, invalid, not_found, unavailable
 from service.api.schemas import ListChange, ListChanged, Member, Members, UploadedList
 from service.api.segment_views import storable, stored_segment
-from service.api.services import WithServices
+from service.api.services import Services, WithServices
 from service.api.uploads import Upload
 from service.core.parsing import Problem
 from service.flows.lists import BeingReplaced
@@ -143,7 +143,7 @@ async def replace_members(
         raise HttpProblem(413, "too_large", f"an uploaded list may have {limit:,} bytes at most")
     try:
         done = await services.lists.replace(
-            storable(key), upload.batches(_body(request)), author=author
+            storable(key), upload.batches(_body(request, services)), author=author
         )
     except Unknown as error:
         raise not_found(f"there is no segment {key}") from error
@@ -164,14 +164,17 @@ async def replace_members(
     return Response(answer.model_dump_json(), 202, headers, JSON)
 
 
-async def _body(request: Request) -> AsyncIterator[bytes]:
-    """The body as it arrives. Raises ClientDisconnect."""
+async def _body(request: Request, services: Services) -> AsyncIterator[bytes]:
+    """The body as it arrives. Raises ClientDisconnect, and HttpProblem 401 where the key has ended
+    by then."""
     chunks = request.stream()
     while True:
         try:
             async with asyncio.timeout(PATIENCE):
                 chunk = await anext(chunks)
         except StopAsyncIteration:
+            await services.keyring.look(services.database)
+            still_let_in(request)
             return
         except TimeoutError as error:
             raise ClientDisconnect from error

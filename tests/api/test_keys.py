@@ -2,15 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from service.core.instants import DAY, MINUTE, SECOND, format_instant
+from service.core.access import SYSTEM
+from service.core.instants import DAY, MINUTE, SECOND, format_instant, to_datetime
+from service.store import keys as stored
 from tests.contracts.test_errors import shaped
-from tests.running import NOW, Clock, running
+from tests.running import NOW, Clock, eventually, running
 from tests.serving import Service
 
 EVERYTHING = {"name": "operations", "scopes": ["admin"]}
@@ -173,6 +175,51 @@ def test_revoking(fresh: Service) -> None:
         answer = fresh.ask("delete", f"/keys/{unknown}", headers=bearer(admin))
         assert answer.status_code in (404, 422)
         shaped(answer)
+
+
+@pytest.mark.parametrize("ended", ["revoked", "revoked elsewhere", "expired", "not local"])
+@pytest.mark.parametrize(
+    ("method", "path", "content_type", "parts"),
+    [
+        ("put", "/segments/guests/members", "text/csv", [b"c-1\n", b"c-2\n"]),
+        ("put", "/segments/guests", "application/json", [b'{"name": ', b'"Others"}']),
+        ("post", "/segments/guests/members", "application/json", [b'{"add": ["c', b'-1"]}']),
+    ],
+)
+def test_a_key_that_ends_while_a_body_comes_changes_nothing(
+    fresh: Service, clock: Clock, ended: str, method: str, path: str, content_type: str,
+    parts: list[bytes],
+) -> None:  # fmt: skip
+    fresh.save("guests")
+    headers = {"content-type": content_type}
+    if ended != "not local":
+        admin = make(fresh)["key"]
+        wanted = {"scopes": ["write", "publish"], "expires_at": format_instant(NOW + DAY)}
+        made = make(fresh, admin, **wanted)
+        headers |= bearer(made["key"])
+
+    async def body() -> AsyncIterator[bytes]:
+        yield parts[0]
+        match ended:
+            case "revoked":
+                await fresh.client.delete(f"/keys/{made['id']}", headers=bearer(admin))
+            case "revoked elsewhere":
+                async with fresh.process.database.engine.begin() as connection:
+                    now = to_datetime(NOW)
+                    assert await stored.revoke(connection, SYSTEM, now, made["id"])
+                if content_type == "application/json":
+                    await eventually(lambda: not fresh.process.services.keyring.holds(
+                        made["id"], NOW))  # fmt: skip
+            case "expired":
+                clock.now = NOW + DAY
+            case "not local":
+                assert (await fresh.client.post("/keys", json=EVERYTHING)).is_success
+        yield parts[1]
+
+    answer = fresh.ask(method, path, content=body(), headers=headers)
+    assert (answer.status_code, shaped(answer)["code"]) == (401, "key_refused")
+    assert fresh.rows("select count(*) from list_members") == [(0,)]
+    assert fresh.rows("select version from segments") == [(1,)]
 
 
 def test_a_key_does_not_revoke_itself(fresh: Service) -> None:
