@@ -21,7 +21,7 @@ from service.core.parsing import Problem
 from service.core.personal import NOBODYS, Personal
 from service.flows.erasing import NobodyErased
 from service.store import customers as stored
-from service.store import segments, states
+from service.store import events, segments, states
 from service.store.database import Crowded
 
 # A slash in an id may be written as one, so a route with a tail comes before that which takes all.
@@ -118,7 +118,11 @@ async def get_customer(
     async with services.database.engine.connect() as connection:
         state = await _state(connection, customer_id)
         lists = await segments.lists_of(connection, customer_id)
-    return profile(services.live.served, state, lists, _hidden(services, who))
+        served = services.live.served
+        raw = (await connection.get_raw_connection()).driver_connection
+        known = {customer_id: state}
+        await events.load_histories(raw, known, served.derivations, served.revision)
+    return profile(served, state, lists, _hidden(services, who), services.clock())
 
 
 @router.delete("/{customer_id:path}")

@@ -11,10 +11,11 @@ from pydantic import BaseModel
 from service.api.profiles import profile, transition
 from service.api.schemas import KeptOrder, ToldEvent, TraitChange
 from service.api.services import Services
+from service.api.sources import reject
 from service.core.access import Author
 from service.core.instants import format_instant
 from service.core.personal import NOBODYS
-from service.store import customers, states
+from service.store import customers, events, sources, states
 
 Row = TypeVar("Row")
 
@@ -37,7 +38,10 @@ async def everything(services: Services, customer_id: str, author: Author) -> As
         now = services.clock()
         told = "null"
         if state is not None:
-            told = profile(services.live.served, state, lists, NOBODYS).model_dump_json()
+            served = services.live.served
+            known = {customer_id: state}
+            await events.load_histories(raw, known, served.derivations, served.revision)
+            told = profile(served, state, lists, NOBODYS, now).model_dump_json()
         await services.eraser.note_export(customer_id, author, now)
         head = {"customer_id": customer_id, "exported_at": format_instant(now), "lists": lists}
         yield f'{json.dumps(head)[:-1]}, "profile": {told}, "trait_history": ['.encode()
@@ -55,6 +59,10 @@ async def everything(services: Services, customer_id: str, author: Author) -> As
         yield b'], "orders": ['
         orders = customers.all_orders(connection, customer_id)
         async for piece in _items(orders, lambda row: KeptOrder(**asdict(row))):
+            yield piece
+        yield b'], "rejects": ['
+        rejects = sources.rejects_about(connection, customer_id)
+        async for piece in _items(rejects, lambda row: reject(row, personal=True)):
             yield piece
         yield b"]}"
 

@@ -4,19 +4,28 @@ from collections.abc import Mapping
 from typing import Any
 
 from service.api.schemas import Customer, HeldMembership, ModelAnswer, TraitValue, Transition
-from service.core.deciding import State
+from service.core.deciding import State, derived_of
 from service.core.instants import to_datetime
 from service.core.merging import value_at
 from service.core.personal import Personal
 from service.live import Served
 from service.store.customers import TransitionRow
 
+DERIVED = "derived"
 
-def profile(served: Served, state: State, lists: list[str], personal: Personal) -> Customer:
-    """A customer as they are stored, `personal` masked. Raises Undecidable where a model that is
-    served can't answer."""
-    traits, masked = personal.masked(state.traits)
-    outputs = served.score(state.traits)
+
+def profile(
+    served: Served, state: State, lists: list[str], personal: Personal, now: int
+) -> Customer:
+    """A customer as they are stored, with their derived traits at an instant, `personal` masked.
+    The state has its histories loaded. Raises Undecidable where a model that is served can't
+    answer."""
+    derivations = served.derivations
+    derived = derived_of(served.catalog, state, now)
+    known = {**derivations.given(state.traits), **derived}
+    named = {name: value for name, value in known.items() if ":" not in name}
+    traits, masked = personal.masked(named)
+    outputs = served.score(known)
     versions = {model.name: model.version for model in served.models}
     return Customer(
         customer_id=state.customer_id,
@@ -24,7 +33,13 @@ def profile(served: Served, state: State, lists: list[str], personal: Personal) 
         first_seen=to_datetime(state.first_seen),
         last_seen=to_datetime(state.last_seen),
         traits=traits,
-        sources=_sources(state, traits, personal),
+        sources={
+            **_sources(state, traits, personal),
+            **{
+                name: TraitValue(value=traits[name], source=DERIVED, updated_at=to_datetime(now))
+                for name in sorted(derivations.names & traits.keys())
+            },
+        },
         masked=masked,
         segments=memberships(state),
         lists=lists,

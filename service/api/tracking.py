@@ -25,6 +25,7 @@ from service.api.assign import (
 )
 from service.api.problems import HttpProblem, invalid, unavailable
 from service.api.proxies import Proxies
+from service.core.events import DEFAULT_STORE
 from service.flows.ingesting import LATER, Ingestor
 from service.flows.sources import HeldSource, SourceRing
 from service.intake import bodies
@@ -141,6 +142,7 @@ class TrackingRoutes:
             new_id=_new_id,
             withheld=self._ring.server_only if browser else NOTHING_WITHHELD,
             browser=browser,
+            store=source.row.store or DEFAULT_STORE,
             ip=self._proxies.client(scope) if browser else None,
             depth=self._settings.json_depth,
         )

@@ -12,8 +12,9 @@ from typing import Any
 
 import msgspec
 
-from service.core.events import Event
+from service.core.events import DEFAULT_STORE, Event
 from service.core.identities import anonymous_customer
+from service.core.order_messages import KINDS, order_message
 from service.core.parsing import Problem, escape
 from service.intake.bodies import Envelope
 from service.intake.clocks import instant_of, true_time
@@ -42,13 +43,15 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 class Terms:
     """On what terms a source's messages are taken. `source`: its id; `received_at`: microseconds
     since the epoch; `new_id()`: an id that no message had before; `withheld`: what the source may
-    not write; `ip`: of a browser, the address that the request came from."""
+    not write; `store`: whose orders it tells of; `ip`: of a browser, the address that the request
+    came from."""
 
     source: str
     received_at: int
     new_id: Callable[[], str]
     withheld: Withheld = NOTHING_WITHHELD
     browser: bool = False
+    store: str = DEFAULT_STORE
     ip: str | None = None
     depth: int = 32
 
@@ -113,22 +116,18 @@ class _Reading:
         traits = self.traits(kind, body, own)
         if self.message_id is None:
             self.message_id = self.derived(event or kind, told, properties or traits)
-        return Message(
-            self.customer_id,
-            self.message_id,
-            at,
-            traits,
-            None
-            if event is None or properties is None
-            else Event(
-                event,
-                at,
-                self.completed(kind, body, properties, own),
-                self.message_id,
-                self.terms.source,
-            ),
-            self.raw,
-        )
+        told_event = None
+        if event is not None and properties is not None:
+            whole = self.completed(kind, body, properties, own)
+            told_event = Event(
+                event, at, whole, self.message_id, self.terms.source, self.terms.store
+            )
+            if event in KINDS:
+                order = order_message(told_event, self.terms.store, self.customer_id)
+                if isinstance(order, list):
+                    # The event stands, and counts as none of the orders.
+                    self.faults += order
+        return Message(self.customer_id, self.message_id, at, traits, told_event, self.raw)
 
     def document(self) -> dict[str, Any]:
         """The message as an object that can be stored."""

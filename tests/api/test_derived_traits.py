@@ -146,3 +146,14 @@ def test_personal_is_what_is_computed_from_personal(fresh: Service) -> None:
     declare(fresh, "born_in", {"type": "number", "personal": True})
     declare(fresh, "age", {"formula": "2026 - born_in"})
     assert "age" in fresh.process.live.served.personal.paths
+
+
+def test_a_profile_shows_what_is_derived(fresh: Service) -> None:
+    fresh.assign("c-1", traits={"orders": 7, "age": 31}, events=[order(1, 40)])
+    for name, document in (("orders", ORDERS), ("revenue", REVENUE), ("average", AVERAGE)):
+        declare(fresh, name, document)
+    told = fresh.get("/customers/c-1")
+    assert told["traits"] == {"age": 31, "orders": 1, "revenue": 40, "average": 40}
+    assert told["sources"]["orders"]["source"] == "derived"
+    assert told["sources"]["age"]["source"] == "assign"
+    assert fresh.get("/customers/c-1/export")["profile"]["traits"] == told["traits"]
