@@ -240,6 +240,21 @@ class KeptOrder(BaseModel):
     facts: dict[str, Any] = Field(description="What each message told, and when.")
 
 
+class Reject(BaseModel):
+    """A message, or the part of one at `pointer`, that was not taken."""
+
+    source: str = Field(description="The source that sent it.")
+    received_at: datetime
+    code: str = Field(description="For programs; docs/errors.md lists them.")
+    detail: str = Field(description="For people.")
+    pointer: str = Field(description="RFC 6901, into the message; empty: all of it.")
+    message_id: str | None
+    message: str | None = Field(
+        description="The beginning of the message as it came; null for callers without the scope "
+        "`personal`, and where its person was erased."
+    )
+
+
 class PersonExport(BaseModel):
     """Everything kept of a person."""
 
@@ -251,6 +266,7 @@ class PersonExport(BaseModel):
     transitions: list[Transition] = Field(description="The oldest first.")
     events: list[ToldEvent] = Field(description="The oldest first.")
     orders: list[KeptOrder] = Field(description="The oldest first.")
+    rejects: list[Reject] = Field(description="What came of them and was not taken.")
 
 
 class TraitDeclaration(Strict):

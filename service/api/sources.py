@@ -13,13 +13,13 @@ from service.api.callers import WithAuthor, WithCaller
 from service.api.idempotency import REPEATABLE
 from service.api.paths import decoded
 from service.api.problems import HttpProblem, not_found
-from service.api.schemas import KEY_PATTERN, Page, Strict, Text
+from service.api.schemas import KEY_PATTERN, Page, Reject, Strict, Text
 from service.api.services import Services, WithServices
 from service.core.access import Author, Scope
 from service.core.instants import to_datetime
 from service.store import sources as stored
 from service.store.keys import digest_of
-from service.store.sources import REJECTS_KEPT, SourceRow
+from service.store.sources import REJECTS_KEPT, RejectRow, SourceRow
 
 router = APIRouter(prefix="/sources", tags=["sources"], route_class=BodyRoute)
 
@@ -76,20 +76,6 @@ class Sources(Page):
     items: list[Source]
 
 
-class Reject(BaseModel):
-    """A message, or the part of one at `pointer`, that was not taken."""
-
-    received_at: datetime
-    code: str = Field(description="For programs; docs/errors.md lists them.")
-    detail: str = Field(description="For people.")
-    pointer: str = Field(description="RFC 6901, into the message; empty: all of it.")
-    message_id: str | None
-    message: str | None = Field(
-        description="The beginning of the message as it came; null for callers without the scope "
-        "`personal`, and where its person was erased."
-    )
-
-
 class Rejects(Page):
     """A page of rejects, the newest first."""
 
@@ -98,6 +84,19 @@ class Rejects(Page):
 
 def _shown(row: SourceRow) -> dict[str, object]:
     return {name: getattr(row, name) for name in Source.model_fields}
+
+
+def reject(row: RejectRow, *, personal: bool) -> Reject:
+    """A reject as it is told; `personal`: with the message."""
+    return Reject(
+        source=row.source_id,
+        received_at=row.received_at,
+        code=row.code,
+        detail=row.detail,
+        pointer=row.pointer,
+        message_id=row.message_id,
+        message=row.message if personal else None,
+    )
 
 
 def _unknown(source_id: str) -> HttpProblem:
@@ -233,12 +232,6 @@ async def list_rejects(
             raise _unknown(source_id)
         rows = await stored.rejects_of(connection, source_id, before, limit + 1)
     may = who.may(Scope.PERSONAL)
-    items = [
-        Reject(
-            received_at=row.received_at, code=row.code, detail=row.detail, pointer=row.pointer,
-            message_id=row.message_id, message=row.message if may else None,
-        )
-        for row in rows[:limit]
-    ]  # fmt: skip
+    items = [reject(row, personal=may) for row in rows[:limit]]
     more = rows[limit - 1].id if len(rows) > limit else None
     return Rejects(items=items, next_cursor=paging.cursor(more))

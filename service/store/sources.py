@@ -5,7 +5,7 @@ A write key is `sgw_` and 43 random characters. It is shown when it is made; sto
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -23,6 +23,7 @@ PREFIX = "sgw_"
 # Of each source the newest rejects are kept, of each message its beginning.
 REJECTS_KEPT = 1_000
 MESSAGE_KEPT = 4_096  # characters
+AT_ONCE = 100  # rejects of one person
 
 _WHOLE = frozenset({"object", "point"})
 
@@ -167,6 +168,15 @@ async def rejects_of(
     if before is not None:
         query = query.where(rejects.c.id < before)
     return [RejectRow(**found) for found in (await connection.execute(query)).mappings()]
+
+
+async def rejects_about(
+    connection: AsyncConnection, customer_id: str
+) -> AsyncIterator[list[RejectRow]]:
+    """What came of a customer and was not taken, the oldest first, some at a time."""
+    query = select(rejects).where(rejects.c.customer_id == customer_id).order_by(rejects.c.id)
+    async for rows in (await connection.stream(query)).mappings().partitions(AT_ONCE):
+        yield [RejectRow(**found) for found in rows]
 
 
 async def forget(connection: AsyncConnection, customer_id: str) -> bool:

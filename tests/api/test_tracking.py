@@ -405,6 +405,7 @@ def test_an_erased_person_is_not_revived_by_what_is_older(fresh: Service) -> Non
     key = make(fresh)
     taken(fresh, key, identify("c-1", "m-1", age=31), {"type": "alias", "userId": "c-1"})
     assert [each["message"] is not None for each in rejects(fresh)] == [True]
+    assert fresh.get("/customers/c-1/export")["rejects"] == rejects(fresh)
     clock.now += MINUTE
     assert fresh.ask("delete", "/customers/c-1").status_code == 200
     # What the log held of them is erased too.
