@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.core.access import Author
 from service.core.instants import to_datetime
-from service.store import audit, customers, sources, workspace
+from service.store import audit, customers, lists, sources, workspace
 from service.store.database import Database
 from service.store.erasures import Erasure, Erasures
 
@@ -60,6 +60,7 @@ class Eraser:
         began = to_datetime(self._clock())
         stored = await customers.hold(connection, customer_id, began)
         now = to_datetime(self._clock())  # from here on: we may have waited
+        stored |= await lists.forget(connection, customer_id)
         stored |= await customers.erase(connection, customer_id)
         stored |= await sources.forget(connection, customer_id)
         stored |= await workspace.forget(connection, customer_id)

@@ -79,12 +79,13 @@ class Lists:
             if noted:
                 await self._note_added(connection)
             replaced = await stored.replace(connection, key)
-            if replaced.added and (noted or await self._erasures.any(connection)):
-                if not noted:  # the first who ever was erased, meanwhile
-                    await self._note_added(connection)
-                replaced = await self._without_erased(connection, key, replaced)
             async with self._publications.change(author, connection) as change:
                 row = await _list(change.connection, key)
+                await stored.end_adding(connection)
+                if replaced.added and (noted or await self._erasures.any(connection)):
+                    if not noted:  # the first who ever was erased, meanwhile
+                        await self._note_added(connection)
+                    replaced = await self._without_erased(connection, key, replaced)
                 if replaced.added or replaced.removed:
                     await _tell(change, row, replaced.added, replaced.removed)
                 if change.cause is None:
@@ -96,7 +97,7 @@ class Lists:
             return Uploaded(replaced, change.job)
 
     async def _note_added(self, connection: AsyncConnection) -> None:
-        """Make the fingerprints of those who come, before anybody waits for the list."""
+        """Make the fingerprints of those who come, which takes long, before anybody waits."""
         raw = (await connection.get_raw_connection()).driver_connection
         await self._erasures.open_notes(raw)
         async for ids in stored.added(connection, RECOGNISED_AT_ONCE):
@@ -105,16 +106,15 @@ class Lists:
     async def _without_erased(
         self, connection: AsyncConnection, key: str, replaced: Replaced
     ) -> Replaced:
-        """Take erased customers off again; whoever erases waits by now, so this is the last
-        word."""
+        """Take erased customers who have not come back off again."""
         raw = (await connection.get_raw_connection()).driver_connection
         gone = await self._erasures.noted_gone(raw)
         _, dropped = await segments.change_list(connection, key, (), sorted(gone))
         return Replaced(replaced.size - dropped, replaced.added - dropped, replaced.removed)
 
     async def _drop_erased(self, connection: AsyncConnection, key: str, ids: Sequence[str]) -> int:
-        """Take erased customers who have not come back off a list again; how many. Whoever erases
-        waits for those who add to lists, so this is asked with the ids on it."""
+        """Take erased customers who have not come back off a list again; how many."""
+        await stored.end_adding(connection)
         raw = (await connection.get_raw_connection()).driver_connection
         gone = await self._erasures.gone(raw, ids)
         if gone:

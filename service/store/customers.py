@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -125,10 +125,8 @@ async def hold(connection: AsyncConnection, customer_id: str, at: datetime) -> b
 
 
 async def erase(connection: AsyncConnection, customer_id: str) -> bool:
-    """Remove everything about a customer whose row is held; whether there was more than the row.
-    Lists that others are adding to are waited for."""
-    # What is being added to lists at this moment can't be seen, nor deleted, before it is there.
-    await connection.execute(text("lock table list_members in share row exclusive mode"))
+    """Remove everything about a customer whose row is held, after `lists.forget`; whether there
+    was more than the row."""
     await connection.execute(delete(customers).where(customers.c.customer_id == customer_id))
     removed = 0
     for table in _OF_CUSTOMERS:

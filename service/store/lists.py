@@ -26,6 +26,9 @@ _PAGE = text("""
   left join customers c on c.customer_id = p.customer_id
   order by p.customer_id""")
 
+# What those who add to lists share and those who erase have alone.
+_ADDING = "hashtextextended('adding to lists', 0)"
+
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
@@ -56,6 +59,23 @@ async def lock(connection: AsyncConnection, key: str, *, wait: bool) -> bool:
     return (await connection.execute(query, {"key": key})).scalar_one() is not False
 
 
+async def end_adding(connection: AsyncConnection) -> None:
+    """Wait for those who erase at this moment, and have others wait until our transaction ends.
+    Whoever adds to lists asks after this, with the ids there, who of them was erased: nobody is
+    missed, and nobody waits for as long as adding many takes."""
+    await connection.execute(text(f"select pg_advisory_xact_lock_shared({_ADDING})"))
+
+
+async def forget(connection: AsyncConnection, customer_id: str) -> bool:
+    """Take an erased customer off all lists, for good; whether they were on one."""
+    off = text("delete from list_members where customer_id = :customer_id")
+    # Once before, waiting for nobody's lock with a lock that others wait for.
+    seen = await connection.execute(off, {"customer_id": customer_id})
+    await connection.execute(text(f"select pg_advisory_xact_lock({_ADDING})"))
+    added = await connection.execute(off, {"customer_id": customer_id})
+    return seen.rowcount + added.rowcount > 0
+
+
 async def compare(connection: AsyncConnection, key: str) -> int:
     """Find the staged ids that are not on the list, of which we hold the lock; how many. Nobody
     is kept waiting by it: the list itself is not written yet."""
@@ -80,8 +100,7 @@ async def added(connection: AsyncConnection, limit: int) -> AsyncIterator[list[s
 
 
 async def replace(connection: AsyncConnection, key: str) -> Replaced:
-    """Make the staged ids the list's, after `compare`; only differences are written. From here to
-    the end of the transaction whoever erases waits for us."""
+    """Make the staged ids the list's, after `compare`; only differences are written."""
     gone = await connection.execute(
         text(
             "delete from list_members m where segment_key = :key "

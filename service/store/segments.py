@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.core.access import Author
 from service.core.instants import parse_instant, to_datetime
+from service.store import lists
 from service.store.tables import (
     list_members,
     memberships,
@@ -243,7 +244,7 @@ async def of_scheme(connection: AsyncConnection, scheme: str) -> list[tuple[str,
 
 
 async def copy_members(connection: AsyncConnection, source: str, target: str) -> int:
-    """Put a segment's members on a list; how many those are."""
+    """Put a segment's members on a list, but who is erased meanwhile; how many those are."""
     copied = await connection.execute(
         text(
             "insert into list_members (segment_key, customer_id) "
@@ -252,7 +253,15 @@ async def copy_members(connection: AsyncConnection, source: str, target: str) ->
         ),
         {"source": source, "target": target},
     )
-    return int(copied.rowcount)
+    await lists.end_adding(connection)
+    erased = await connection.execute(
+        text(
+            "delete from list_members l where segment_key = :target and not exists "
+            "(select from customers c where c.customer_id = l.customer_id)"
+        ),
+        {"target": target},
+    )
+    return int(copied.rowcount) - erased.rowcount
 
 
 async def changed_since(connection: AsyncConnection, versions: Mapping[str, int]) -> set[str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from service.core.instants import SECOND
 from service.flows import erasing
 from service.flows.erasing import Held, NobodyErased
 from service.flows.publishing import Publisher
+from service.store import lists as stored
 from service.store.erasures import Erased, Erasure
 from service.store.vault import rotate
 from tests.running import Clock, assign, check_books, eventually, running, segment
@@ -39,6 +41,7 @@ EARLIER = """
   select customer_id, 'nobody' from memberships where customer_id not in
     (select customer_id from customers)
 """
+ADDED_TO_LISTS = "select pg_advisory_xact_lock_shared(hashtextextended('adding to lists', 0))"
 
 
 class Ticking(Clock):
@@ -141,8 +144,8 @@ async def test_an_assign_that_meets_an_erasure_waits_and_begins_anew(
         await assign(services, "c-1", age=20, city="Brno")
         transaction = outsider.transaction()
         await transaction.start()
-        # As one who is adding to a list: the erasure has the customer's row, and waits.
-        await outsider.execute("lock table list_members in row exclusive mode")
+        # As one who has added to a list: the erasure has the customer's row, and waits.
+        await outsider.execute(ADDED_TO_LISTS)
         before = clock.now
         task = asyncio.create_task(erased(services, "c-1"))
         await waits_for_a_lock(services)
@@ -193,11 +196,62 @@ async def test_an_id_added_to_a_list_at_the_moment_is_taken_off(
     transaction = outsider.transaction()
     await transaction.start()
     await outsider.execute("insert into list_members values ('guests', 'c-1')")
+    await outsider.execute(ADDED_TO_LISTS)
     task = asyncio.create_task(erased(services, "c-1"))
     await waits_for_a_lock(services)
     await transaction.commit()
     await task
     assert await outsider.fetchval("select count(*) from list_members") == 0
+
+
+async def test_who_writes_many_ids_keeps_no_erasure_waiting(
+    services: Services, outsider: Any
+) -> None:
+    await services.publisher.save([segment("guests")])
+    await services.lists.change("guests", ["c-1"], [])
+    async with services.database.long() as connection:
+        await stored.open_stage(connection)
+        await stored.stage(connection, ["c-1", *(f"x-{number}" for number in range(1_000))])
+        await stored.lock(connection, "guests", wait=True)
+        await stored.compare(connection, "guests")
+        await stored.replace(connection, "guests")
+        # For as long as that takes.
+        async with asyncio.timeout(3):
+            await erased(services, "c-1")
+            await erased(services, "x-1", whoever=True)
+        await connection.rollback()
+    assert await outsider.fetchval("select count(*) from list_members") == 0
+
+
+async def test_who_is_erased_while_lists_are_written_is_on_none(
+    services: Services, outsider: Any
+) -> None:
+    """Uploads and single additions beside erasures, round after round."""
+    await services.publisher.save(
+        [segment("up"), segment("few"), segment("adult", ("age", ">", 1))]
+    )
+    ids = [f"c-{number:03}" for number in range(60)]
+    for each in ids:
+        await assign(services, each, age=20)
+
+    async def uploading() -> None:
+        async def batches() -> AsyncIterator[list[str]]:
+            yield ids
+
+        for _ in range(8):
+            await services.lists.replace("up", batches())
+            await services.lists.change("up", [], ids[::2])
+
+    async def adding() -> None:
+        for each in ids:
+            await services.lists.change("few", [each], [])
+
+    async def erasing_all() -> None:
+        for each in random.Random(3).sample(ids, len(ids)):
+            await erased(services, each)
+
+    await asyncio.gather(uploading(), adding(), erasing_all())
+    assert await outsider.fetch("select * from list_members") == []
 
 
 async def test_a_replaced_key_revives_nobody(database_url: str, tmp_path: Path) -> None:
