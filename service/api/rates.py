@@ -24,6 +24,7 @@ from service.core.instants import parse_day, to_datetime
 from service.core.money import text_of
 from service.core.parsing import Problem
 from service.core.rates import Rate, read_currency, read_rate
+from service.store import jobs
 from service.store import rates as stored
 
 router = APIRouter(prefix="/rates", tags=["orders"], route_class=BodyRoute)
@@ -181,6 +182,9 @@ async def put_rates(request: Request, services: WithServices, author: WithAuthor
     now = to_datetime(services.clock())
     async with services.database.engine.begin() as connection:
         changed = await stored.put(connection, author, now, rates)
+        if changed:
+            await jobs.enqueue(connection, "rates", {})
+    services.jobs.wake()
     return StoredRates(stored=len(rates), changed=changed)
 
 

@@ -102,7 +102,8 @@ class Patch:
 class Input:
     """New facts about a customer: a patch of given traits, when and by whom; and the patches and
     events of messages, in any order. `orders`: all that count, if what is known of some changed;
-    they stand for the events by which they were told."""
+    they stand for the events by which they were told. `unsettled`: orders, by store and id, that
+    may come to something else by now."""
 
     traits: Mapping[str, Any]
     at: int
@@ -113,6 +114,7 @@ class Input:
     patches: Sequence[Patch] = ()
     events: Sequence[Event] = ()
     orders: Sequence[Event] | None = None
+    unsettled: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.core.deciding import Decision, Undecidable
 from service.core.instants import to_datetime
 from service.core.parsing import Invalid
+from service.flows.resettling import settle_waiting
 from service.live import Live
 from service.settings import Settings
 from service.store import catalogs, jobs, lists, metrics
@@ -105,7 +106,12 @@ class Jobs:
     async def _run(self, job: JobRow) -> None:
         log.info("job_started", id=job.id, kind=job.kind)
         try:
-            done = await self._redecide(job)
+            if job.kind == "rates":
+                done = await settle_waiting(
+                    self._database, self._writer, self._settings, self._clock
+                )
+            else:
+                done = await self._redecide(job)
         except CANT_READ:
             raise  # its lease lapses and it is taken up again
         except Exception as error:

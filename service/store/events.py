@@ -15,9 +15,8 @@ from service.core.deriving import Derivations
 from service.core.events import Event
 from service.core.instants import from_datetime, to_datetime
 from service.core.orders import COMPLETED
-from service.core.orders import event as event_of
 from service.core.timelines import Timeline
-from service.store.orders import orders_of
+from service.store.orders import order_events
 from service.store.states import Connection
 
 # In the order of their keys, so that two batches with the same messages can't deadlock.
@@ -118,13 +117,7 @@ async def counted_orders(
     connection: Connection, customer_ids: Sequence[str], derivations: Derivations
 ) -> dict[str, list[Event]]:
     """Customers' orders that count, as the events that aggregates read."""
-    if not derivations.read_orders:
-        return {}
-    orders = await orders_of(connection, customer_ids, derivations.base_currency)
-    return {
-        who: [event for event in map(event_of, theirs) if event is not None]
-        for who, theirs in orders.items()
-    }
+    return await order_events(connection, customer_ids) if derivations.read_orders else {}
 
 
 async def write_histories(

@@ -1,6 +1,6 @@
 """Orders within the writer's transaction: what messages tell of them is folded in and settled."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import tzinfo
 from typing import Any
 
@@ -25,12 +25,17 @@ def messages_of(told: Mapping[str, Sequence[Event]]) -> list[OrderMessage]:
 
 
 async def settle_orders(
-    connection: Any, messages: Sequence[OrderMessage], base: str, zone: tzinfo, now: int
+    connection: Any,
+    messages: Sequence[OrderMessage],
+    unsettled: Iterable[Key],
+    base: str,
+    zone: tzinfo,
+    now: int,
 ) -> set[str]:
-    """Fold messages into their orders and store what they come to. Answers whose orders those are,
-    and were until now."""
-    known = await lock_orders(connection, [message.key for message in messages], now)
-    owners = {_owner(facts) for facts in known.values()}
+    """Fold messages into their orders, and store what those and the unsettled ones come to.
+    Answers whose orders these are, and were until now."""
+    known = await lock_orders(connection, {message.key for message in messages} | {*unsettled}, now)
+    owners = {facts.owner for facts in known.values()}
     facts: dict[Key, Facts] = dict(known)
     for message in messages:
         facts[message.key] = fold(facts[message.key], message)
@@ -40,8 +45,3 @@ async def settle_orders(
     await write_orders(connection, orders, now)
     owners |= {order.customer_id for order, _ in orders}
     return {owner for owner in owners if owner is not None}
-
-
-def _owner(facts: Facts) -> str | None:
-    whose = facts.customer or facts.other
-    return None if whose is None else whose.value

@@ -161,19 +161,20 @@ async def _settle(
     """Settle the orders that events tell of. Whose orders changed is given all of theirs: in
     `told` who is in the batch, and answered those who are not, whose rows are locked from here on.
     Raises OwnerHeld."""
-    messages = messages_of({who: given.events for who, given in told.items()})
-    derivations = served.derivations
-    if not messages or derivations.zone is None:
+    given = {work.customer_id: work.given for work in batch} | told
+    messages = messages_of({who: each.events for who, each in told.items()})
+    unsettled = {key for each in given.values() if each is not None for key in each.unsettled}
+    if not messages and not unsettled:
         return {}
+    derivations = served.derivations
     owners = await settle_orders(
-        connection, messages, derivations.base_currency, derivations.zone, now
+        connection, messages, unsettled, derivations.base_currency, derivations.zone, now
     )
     if not derivations.read_orders:
         return {}
     others = await _lock_others(connection, served, sorted(owners - ours.keys()))
     orders = await events.counted_orders(connection, sorted(owners), derivations)
     looked_at = Input({}, now, source="orders", seen=False)
-    given = {work.customer_id: work.given for work in batch} | told
     for who in owners & ours.keys():
         told[who] = replace(given[who] or looked_at, orders=orders.get(who, ()))
     return {

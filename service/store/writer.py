@@ -138,10 +138,12 @@ class Writer:
             raise Overloaded(f"{self._waiting:,} assignments wait already")
         return self._enqueue(Work(customer_id, given, _future()), self._ready)
 
-    def touch(self, customer_id: str) -> asyncio.Future[Decision | None]:
-        """Queue a customer to be decided again, behind all recorded work. The answer is None
-        when there is no such customer."""
-        return self._enqueue(Work(customer_id, None, _future()), self._background)
+    def touch(
+        self, customer_id: str, given: Input | None = None
+    ) -> asyncio.Future[Decision | None]:
+        """Queue a customer to be decided again, perhaps with what the service itself has found,
+        behind all recorded work. The answer is None when there is no such customer."""
+        return self._enqueue(Work(customer_id, given, _future()), self._background)
 
     def _enqueue(self, work: Work, queue: deque[Work]) -> asyncio.Future[Decision | None]:
         self._waiting += 1
@@ -183,7 +185,7 @@ class Writer:
         behind = self._behind[work.customer_id]
         if behind:
             following = behind.popleft()
-            (self._background if following.given is None else self._ready).append(following)
+            (self._background if _is_touch(following) else self._ready).append(following)
             self._wake.set()
         else:
             del self._behind[work.customer_id]
@@ -326,6 +328,10 @@ class Writer:
             raise
         await connection.execute("commit")
         return outcome
+
+
+def _is_touch(work: Work) -> bool:
+    return work.given is None or bool(work.given.unsettled)
 
 
 def _future() -> asyncio.Future[Decision | None]:

@@ -148,3 +148,20 @@ def test_a_person_is_handed_out_and_erased_with_events_and_orders(fresh: Service
     assert {"events", "orders", "histories", "customers"} <= {name for (name,) in tables}
     for (table,) in tables:
         assert fresh.rows(f"select count(*) from {table}") == [(0,)], table
+
+
+def test_an_order_waits_for_its_rate(fresh: Service) -> None:
+    save(fresh, "spenders", SPENT, ">=", 100)
+    order = told("Order Completed", "m-1", total=100, currency="EUR")
+    assert keys(fresh.assign("c-1", events=[order])) == []
+    nobodys = told("Order Refunded", "m-2", order_id="o-2", total=1, currency="EUR")
+    fresh.assign("c-2", events=[nobodys])
+    day = format_instant(NOW)[:10]
+    rates = {"rates": [{"currency": "EUR", "day": day, "rate": "1.08"}]}
+    assert fresh.ask("put", "/rates", json=rates).is_success
+    fresh.settle()
+    members = fresh.get("/segments/spenders/members")["items"]
+    assert [each["customer_id"] for each in members] == ["c-1"]
+    assert [
+        float(net) for (net,) in fresh.rows("select net from orders where net is not null")
+    ] == [108]
