@@ -9,7 +9,6 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 from starlette.exceptions import HTTPException
 
 from service.api import (
@@ -38,7 +37,7 @@ from service.api.tracking import PATHS as TRACKING
 from service.api.tracking import TrackingRoutes
 from service.core.deciding import Undecidable
 from service.core.parsing import Invalid
-from service.store.database import CANT_READ
+from service.store.database import CANT_READ, is_our_fault
 
 log = structlog.get_logger()
 
@@ -189,7 +188,7 @@ def _handle_errors(app: FastAPI) -> None:
 
         @app.exception_handler(unreachable)
         async def down(request: Request, error: Exception) -> JSONResponse:
-            if isinstance(error, ProgrammingError | IntegrityError | DataError):
+            if is_our_fault(error):
                 return _unexpected(request, error)
             log.warning("store_unreachable", route=_template(request), error=type(error).__name__)
             return _answer(request, problems.unavailable("the store does not answer now"))

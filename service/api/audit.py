@@ -4,24 +4,15 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, Field
 
 from service.api import paging
+from service.api.moments import Moment
 from service.api.schemas import Text
 from service.api.services import WithServices
 from service.store import audit as stored
 
 router = APIRouter(prefix="/audit", tags=["audit"])
-
-
-def _written(text: Any) -> Any:
-    """A bare number is no instant, whatever a lenient reader makes of it."""
-    if isinstance(text, str) and text.replace(".", "", 1).removeprefix("-").isdigit():
-        raise ValueError("write an instant with its zone, such as 2027-03-01T00:00:00Z")
-    return text
-
-
-Since = Annotated[AwareDatetime, BeforeValidator(_written)]
 
 
 class AuditEntry(BaseModel):
@@ -56,8 +47,8 @@ async def read_audit(
     ] = None,
     action: Text | None = None,
     author: Text | None = None,
-    since: Annotated[Since | None, Query(description="Then, and later.")] = None,
-    until: Annotated[Since | None, Query(description="Before then.")] = None,
+    since: Annotated[Moment | None, Query(description="Then, and later.")] = None,
+    until: Annotated[Moment | None, Query(description="Before then.")] = None,
     limit: paging.Limit = 100,
     cursor: paging.Cursor = None,
 ) -> Audit:

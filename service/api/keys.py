@@ -4,12 +4,13 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from service.api import paging
 from service.api.bodies import BodyRoute
 from service.api.callers import WithAuthor
 from service.api.idempotency import REPEATABLE
+from service.api.moments import Moment
 from service.api.paths import decoded
 from service.api.problems import HttpProblem, invalid, not_found
 from service.api.schemas import Strict, Text
@@ -32,8 +33,8 @@ class NewKey(Strict):
         description="Whose it is, or what for: the audit's author of what it changes."
     )
     scopes: Annotated[list[Scope], Field(min_length=1)] = Field(description="What it allows.")
-    expires_at: AwareDatetime | None = Field(default=None, description="null: never.")
-    rate_limit: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
+    expires_at: Moment | None = Field(default=None, description="null: never.")
+    rate_limit: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] | None = Field(
         default=None, description="Requests a minute in each process; null: no limit."
     )
 

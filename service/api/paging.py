@@ -31,11 +31,15 @@ def cursor(key: str | int | None) -> str | None:
     return None if key is None else base64.urlsafe_b64encode(str(key).encode()).decode()
 
 
-def after_number(text: str | None) -> int | None:
-    """As `after`, for keys that are numbers."""
+BIGINT = 2**63 - 1
+INTEGER = 2**31 - 1
+
+
+def after_number(text: str | None, most: int = BIGINT) -> int | None:
+    """As `after`, for keys that are numbers up to `most`."""
     key = after(text)
     if key is None:
         return None
-    if not key.isdecimal() or len(key) > 18:
+    if not key.isdecimal() or len(key) > len(str(BIGINT)) or int(key) > most:
         raise invalid([Problem("/query/cursor", "bad_value", "this is no cursor")])
     return int(key)

@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from service.api.moments import Day
 from service.api.schemas import Fault, Key, Kind, Page, Status, Strict, Text
 from service.core.instants import format_instant, parse_instant
 from service.core.traits import Dimension
@@ -54,7 +55,7 @@ class SegmentDocument(Strict):
         default=None, description="A RuleGroupType of react-querybuilder."
     )
     scheme: Key | None = Field(default=None, description="The exclusive scheme it belongs to.")
-    priority: Annotated[int, Field(ge=0, le=1_000_000)] | None = Field(
+    priority: Annotated[int, Field(strict=True, ge=0, le=1_000_000)] | None = Field(
         default=None, description="Its place in the scheme: the lowest number that is true wins."
     )
     status: Literal["draft", "active"] = "active"
@@ -64,7 +65,7 @@ class SegmentDocument(Strict):
     tags: Annotated[list[Annotated[Text, Field(max_length=64)]], Field(max_length=50)] = Field(
         default_factory=list
     )
-    review_by: date | None = Field(
+    review_by: Day | None = Field(
         default=None, description="The day by which somebody should look at it again."
     )
     expires_at: Instant | None = Field(

@@ -59,7 +59,7 @@ async def segment_versions(
 ) -> Versions:
     """A segment's versions, the newest first: who saved each, why, and what it changed."""
     await stored_segment(services, key)
-    before = paging.after_number(cursor)
+    before = paging.after_number(cursor, paging.INTEGER)
     async with services.database.engine.connect() as connection:
         rows = await stored.versions(connection, key, before=before, limit=limit + 1)
     # Beside the event loop: large conditions take a while to compare.

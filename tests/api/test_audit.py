@@ -86,7 +86,9 @@ def test_the_audit_comes_in_pages(told: Service) -> None:
 @pytest.mark.parametrize(
     "query",
     ["limit=0", "limit=1001", "cursor=YQ==", "cursor=%25", "since=yesterday", "until=2027-01-01",
-     "since=2027-01-01T00:00:00", "subject=%00", "author=%00", "action=%00"],
+     "since=2027-01-01T00:00:00", "subject=%00", "author=%00", "action=%00", "since=0",
+     "since=9999-12-31T23:59:59-14:00", "until=9999-12-31T23:59:59-14:00", "since=1.5e3",
+     "since=0001-01-01T00:00:00%2B14:00", "cursor=OTk5OTk5OTk5OTk5OTk5OTk5OTk="],
 )  # fmt: skip
 def test_what_is_no_question(told: Service, query: str) -> None:
     answer = told.ask("get", f"/audit?{query}")

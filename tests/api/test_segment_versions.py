@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from service.api.paging import cursor
 from tests.api.asking import change, keys, members, refused
 from tests.contracts.test_errors import shaped
 from tests.running import NOW, Clock, group
@@ -230,3 +231,29 @@ def test_no_snapshot_of_what_has_no_members_nor_over_another(fresh: Service) -> 
         found = refused(fresh, "post", f"/segments/{source}/snapshot", {"key": key}, status)
         assert found[0] == code
     assert fresh.ask("get", "/segments/new").status_code == 404
+
+
+def test_a_page_beyond_the_first_version_is_empty(fresh: Service) -> None:
+    fresh.save("adult", ("age", ">=", 18))
+    for number in (0, 1):
+        page = fresh.get(f"/segments/adult/versions?cursor={cursor(number)}")
+        assert page == {"items": [], "next_cursor": None}
+
+
+@pytest.mark.parametrize(
+    ("path", "number"),
+    [
+        ("/segments/adult/versions", 2**31), ("/segments/adult/versions", 10**18 - 1),
+        ("/audit", 2**63), ("/customers/c-1/transitions", 2**63), ("/jobs", 2**63),
+        ("/jobs", 10**4_000),
+    ],
+)  # fmt: skip
+def test_cursors_of_numbers_that_none_has(fresh: Service, path: str, number: int) -> None:
+    fresh.save("adult", ("age", ">=", 18))
+    fresh.assign("c-1")
+    assert refused(fresh, "get", f"{path}?cursor={cursor(number)}", None) == (
+        "invalid", [("/query/cursor", "bad_value")],
+    )  # fmt: skip
+    for most in (2**31 - 1, 2**63 - 1):
+        answer = fresh.ask("get", f"{path}?cursor={cursor(most)}")
+        assert answer.status_code == (422 if most > 2**31 and "versions" in path else 200)
