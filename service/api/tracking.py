@@ -122,18 +122,20 @@ class TrackingRoutes:
         received_at = self._clock()
         headers = scope["headers"]
         shown = presented(headers)
-        source = None if shown is None else self._source(shown)
+        if shown is not None:
+            self._source(shown)  # before its body is read, which may take long
         limit = self._settings.tracking_body_limit
         packed = await read_body(scope, receive, limit)
         try:
             body = bodies.unpacked(packed, headers, limit)
             shared = bodies.envelope(body, batch=kind is None)
         except Unreadable as error:
-            raise _unreadable(error, keyed=source is not None) from error
-        if source is None:
+            raise _unreadable(error, keyed=shown is not None) from error
+        if shown is None:
             if shared.write_key is None:
                 raise HttpProblem(401, "key_needed", "this needs the write key of a source")
-            source = self._source(shared.write_key.encode())
+            shown = shared.write_key.encode(errors="replace")
+        source = self._source(shown)
         self._admit(source, len(shared.messages), received_at)
         browser = source.row.type == "browser"
         terms = Terms(

@@ -3,7 +3,7 @@ this returns from is stored."""
 
 import asyncio
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from service.core.deciding import Decision, Input, Patch, Undecidable
 from service.core.instants import MINUTE, to_datetime
@@ -54,22 +54,24 @@ class Ingestor:
             for group in groups:
                 answers.append(self._writer.submit(group[0].customer_id, _input(group, source_id)))
         except LATER:
-            await asyncio.gather(*answers, return_exceptions=True)
+            await _all_done(answers)
             raise
-        outcomes = await asyncio.gather(*answers, return_exceptions=True)
+        await _all_done(answers)
         rejects: list[Reject] = []
-        for group, outcome in zip(groups, outcomes, strict=True):
-            if isinstance(outcome, NEVER):
-                if len(group) > 1:
-                    # One of them is to blame, or is too old: each by itself.
-                    for message in group:
-                        rejects += await self._store([[message]], source_id)
-                else:
-                    rejects.append(_refused(group[0], outcome))
-            elif isinstance(outcome, BaseException):
-                raise outcome
-            elif outcome is not None and outcome.problems:
-                rejects += _left_out(group, outcome)
+        for group, answer in zip(groups, answers, strict=True):
+            error = answer.exception()
+            if error is None:
+                decision = answer.result()
+                if decision is not None and decision.problems:
+                    rejects += _left_out(group, decision)
+            elif not isinstance(error, NEVER):
+                raise error
+            elif len(group) > 1:
+                # One of them is to blame, or is too old: each by itself.
+                for message in group:
+                    rejects += await self._store([[message]], source_id)
+            else:
+                rejects.append(_refused(group[0], error))
         return rejects
 
     async def _log(self, source_id: str, rejects: Sequence[Reject], received_at: int) -> None:
@@ -105,6 +107,16 @@ def grouped(messages: Sequence[Message]) -> list[Group]:
         groups = recent if message.at >= latest[message.customer_id] - MINUTE else earlier
         groups.setdefault(message.customer_id, []).append(message)
     return [*earlier.values(), *recent.values()]
+
+
+async def _all_done(answers: Sequence[asyncio.Future[Any]]) -> None:
+    """Wait for answers, whatever they are. They come by the batch: at most are waited for the few
+    that come first, and the others are there by then."""
+    for answer in answers:
+        if not answer.done():
+            await asyncio.wait([answer])
+    for answer in answers:
+        answer.exception()  # looked at, even where nobody asks for it
 
 
 def _input(group: Group, source_id: str) -> Input:

@@ -113,6 +113,14 @@ def _single_of(whole: _Single, body: bytes) -> Envelope:
     return Envelope([body], {}, None, _key(whole.writeKey))
 
 
+def _kept(context: Any) -> Mapping[str, Any]:
+    """A context, or nothing where it holds what can't be kept."""
+    try:
+        return msgspec.json.decode(json.dumps(context), type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return {}
+
+
 def _key(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
@@ -142,10 +150,9 @@ def _rewritten(body: bytes, batch: bool) -> Envelope | None:
     messages = document.get("batch")
     if not isinstance(messages, list):
         return None
-    context = document.get("context")
     return Envelope(
         [json.dumps(message).encode() for message in messages],
-        context if isinstance(context, dict) else {},
+        _kept(document.get("context")),
         document.get("sentAt"),
         _key(document.get("writeKey")),
     )

@@ -450,3 +450,42 @@ def test_more_than_the_writer_takes_is_503_and_never_400(databases: Any, tmp_pat
             if answer.status_code == 503:
                 assert shaped(answer)["code"] == "unavailable"
                 assert int(answer.headers["retry-after"]) >= 1
+
+
+def test_a_key_that_is_refused_while_the_body_comes_is_refused(fresh: Service) -> None:
+    key = make(fresh)
+    statuses: list[int] = []
+
+    async def receive() -> dict[str, Any]:
+        rotated = await fresh.client.post("/sources/shop/rotate-key")
+        assert rotated.status_code == 200
+        body = json.dumps({"batch": [identify("c-1")]}).encode()
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def sent(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    headers = [(name.encode(), value.encode()) for name, value in basic(key).items()]
+    scope = {
+        "type": "http", "method": "POST", "path": "/v1/batch", "raw_path": b"/v1/batch",
+        "query_string": b"", "client": ("127.0.0.1", 1),
+        "headers": [(b"host", b"localhost"), *headers],
+    }  # fmt: skip
+    fresh.runner.run(fresh.app(scope, receive, sent))
+    assert statuses == [401]
+    assert fresh.ask("get", "/customers/c-1").status_code == 404
+
+
+def test_whatever_stands_in_a_write_key_is_refused(service: Service) -> None:
+    for odd in (b'"\\ud800"', b'"\\u0000"', b"NaN", b"[]", b'""'):
+        body = b'{"batch": [], "writeKey": ' + odd + b"}"
+        assert service.ask("post", "/v1/batch", content=body).status_code == 401
+
+
+def test_a_context_that_can_not_be_kept_spoils_no_message(fresh: Service) -> None:
+    key = make(fresh)
+    batch = json.dumps({"batch": [identify("c-1", age=31)], "context": {"locale": "\ud800"}})
+    answer = fresh.ask("post", "/v1/batch", content=batch.encode(), headers=basic(key))
+    assert answer.content == SUCCESS
+    assert traits(fresh, "c-1") == {"age": 31}

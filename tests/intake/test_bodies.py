@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from service.intake.bodies import Unreadable, envelope, unpacked
+from service.intake.bodies import Envelope, Unreadable, envelope, unpacked
 from service.intake.write_keys import presented
 
 LIMIT = 1_000
@@ -22,7 +22,9 @@ def test_gzip_is_unpacked_by_its_header(header: bytes) -> None:
 
 
 def test_members_one_after_the_other_are_one_file() -> None:
-    packed = gzip.compress(b"hel", mtime=0) + gzip.compress(b"", mtime=0) + gzip.compress(b"lo", mtime=0)
+    packed = (
+        gzip.compress(b"hel", mtime=0) + gzip.compress(b"", mtime=0) + gzip.compress(b"lo", mtime=0)
+    )
     assert unpacked(packed, GZIP, LIMIT) == b"hello"
 
 
@@ -33,7 +35,8 @@ def test_what_is_said_to_be_plain_is() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"{}", zlib.compress(b"x"), gzip.compress(b"x" * 50, mtime=0)[:-9], gzip.compress(b"x", mtime=0) + b"trash",
+    [b"{}", zlib.compress(b"x"), gzip.compress(b"x" * 50, mtime=0)[:-9],
+     gzip.compress(b"x", mtime=0) + b"trash",
      gzip.compress(b"x" * 50, mtime=0)[:-4] + b"0000"],
 )  # fmt: skip
 def test_what_is_no_gzip_is_refused(body: bytes) -> None:
@@ -100,6 +103,18 @@ def test_what_json_has_no_word_for_stays_with_its_message(odd: str) -> None:
     assert json.loads(shared.messages[0]) == {"userId": "c-1"}
     assert (shared.sent_at, shared.write_key) == ("then", "k")
     assert envelope(odd.encode(), batch=False).messages
+
+
+@pytest.mark.parametrize("odd", ["NaN", '"\\ud800"', "-Infinity", "1e999"])
+def test_a_context_that_can_not_be_kept_is_none(odd: str) -> None:
+    def shared(locale: str) -> Envelope:
+        body = (
+            f'{{"batch": [{{"userId": "c-1"}}, {{"x": NaN}}], "context": {{"locale": {locale}}}}}'
+        )
+        return envelope(body.encode(), batch=True)
+
+    assert (len(shared(odd).messages), shared(odd).context) == (2, {})
+    assert shared('"cs"').context == {"locale": "cs"}
 
 
 @pytest.mark.parametrize("batch", [True, False])
