@@ -1,6 +1,7 @@
 """`/segments/{key}/members`: who is in a segment, and the ids on a list."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -27,8 +28,10 @@ from service.store.database import Crowded
 router = APIRouter(prefix="/segments", tags=["segments"], route_class=BodyRoute)
 
 PAGE = 100
-# A client that sends nothing for so long is gone.
+# A client that sends nothing for so long is gone, and so is one that is waited for longer
+# altogether than this and what its bytes take at a modem's rate.
 PATIENCE = 30.0  # s
+SLOWEST = 20_000  # bytes/s
 CLIENT_GONE = 499
 
 _UPLOAD = {
@@ -168,9 +171,11 @@ async def _body(request: Request, services: Services) -> AsyncIterator[bytes]:
     """The body as it arrives. Raises ClientDisconnect, and HttpProblem 401 where the key has ended
     by then."""
     chunks = request.stream()
+    left = PATIENCE
     while True:
+        began = time.monotonic()
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(min(left, PATIENCE)):
                 chunk = await anext(chunks)
         except StopAsyncIteration:
             await services.keyring.look(services.database)
@@ -178,4 +183,5 @@ async def _body(request: Request, services: Services) -> AsyncIterator[bytes]:
             return
         except TimeoutError as error:
             raise ClientDisconnect from error
+        left += len(chunk) / SLOWEST - (time.monotonic() - began)
         yield chunk

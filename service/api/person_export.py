@@ -16,6 +16,7 @@ from service.core.access import Author
 from service.core.instants import format_instant
 from service.core.personal import NOBODYS
 from service.store import customers, events, sources, states
+from service.store.database import Long
 
 Row = TypeVar("Row")
 
@@ -28,7 +29,7 @@ async def everything(services: Services, customer_id: str, author: Author) -> As
     """The document in pieces, as of one moment; the audit has its entry before the first of them.
     Raises NothingKept, Crowded, Undecidable, each before the first."""
     async with AsyncExitStack() as stack:
-        connection = await stack.enter_async_context(services.database.long())
+        connection = await stack.enter_async_context(services.database.long(Long.PERSON))
         await connection.execution_options(isolation_level="REPEATABLE READ")
         lists = await customers.all_lists(connection, customer_id)
         raw = (await connection.get_raw_connection()).driver_connection

@@ -1,6 +1,8 @@
 """Changing lists: a few ids at a time, or a whole upload in place of what is there."""
 
-from collections.abc import AsyncIterable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -9,7 +11,7 @@ from service.core.access import SYSTEM, Author
 from service.flows.publications import Conflict, Publication, Publications, Unknown
 from service.store import jobs, segments
 from service.store import lists as stored
-from service.store.database import Database
+from service.store.database import Crowded, Database, Long
 from service.store.erasures import Erasures
 from service.store.lists import Replaced
 from service.store.segments import SegmentRow
@@ -18,6 +20,8 @@ from service.store.segments import SegmentRow
 AT_ONCE = 5_000
 # Ids whose fingerprints are made at once: 2 ms, in which nobody else is answered.
 RECOGNISED_AT_ONCE = 1_000
+# Uploads that one key may have under way in this process: some are left for others.
+UPLOADS_OF_ONE = 2
 
 
 class BeingReplaced(RuntimeError):
@@ -39,6 +43,8 @@ class Lists:
         self._database = database
         self._publications = publications
         self._erasures = erasures
+        # By key, how many uploads are under way.
+        self._uploading: Counter[str] = Counter()
 
     async def change(
         self, key: str, add: Sequence[str], remove: Sequence[str], *, author: Author = SYSTEM
@@ -62,7 +68,7 @@ class Lists:
     ) -> Uploaded:
         """Put ids in place of those on a list, once the last of them has come; the list is what it
         was until then. Raises Unknown, Conflict, Crowded, and whatever `batches` does."""
-        async with self._database.long() as connection:
+        async with self._turn(author), self._database.long(Long.UPLOAD) as connection:
             await _list(connection, key)
             await stored.open_stage(connection)
             waiting: list[str] = []
@@ -95,6 +101,21 @@ class Lists:
                     await jobs.finish(change.connection, change.job, 0)
             assert change.job is not None  # noqa: S101 - publishing a list starts one
             return Uploaded(replaced, change.job)
+
+    @asynccontextmanager
+    async def _turn(self, author: Author) -> AsyncIterator[None]:
+        """One of the uploads that a key may have under way. Raises Crowded."""
+        key = author.key_id
+        if key is None:
+            yield
+            return
+        if self._uploading[key] >= UPLOADS_OF_ONE:
+            raise Crowded(f"{UPLOADS_OF_ONE} uploads with this key are under way already")
+        self._uploading[key] += 1
+        try:
+            yield
+        finally:
+            self._uploading[key] -= 1
 
     async def _note_added(self, connection: AsyncConnection) -> None:
         """Make the fingerprints of those who come, which takes long, before anybody waits."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from enum import StrEnum
 from typing import Any
 
 import asyncpg
@@ -15,8 +16,18 @@ from service.store.server_check import DatabaseUrl, normalise_url
 # A server that answers nothing for so long is as good as gone: requests get 503 and may retry.
 COMMAND_TIMEOUT = 10.0  # s
 CONNECT_TIMEOUT = 5.0  # s
-# Uploads and exports under way at once: each has a connection of its own for as long as it takes.
-LONG_ONES = 4
+
+
+class Long(StrEnum):
+    """What takes long, and has a connection of its own for as long as it takes."""
+
+    UPLOAD = "uploads"
+    EXPORT = "exports"
+    PERSON = "exports of persons"
+
+
+# Under way at once in this process: each for itself, so that none keeps the others out.
+AT_ONCE = {Long.UPLOAD: 4, Long.EXPORT: 4, Long.PERSON: 2}
 # A reader of an export may pause for so long; then its transaction is ended.
 PAUSE = "60s"
 
@@ -47,7 +58,7 @@ def is_our_fault(error: Exception) -> bool:
 
 
 class Crowded(RuntimeError):
-    """As many uploads and exports are under way as may be."""
+    """As much of what takes long is under way as may be."""
 
 
 class Database:
@@ -83,7 +94,7 @@ class Database:
                 },
             },
         )
-        self._long_ones = asyncio.Semaphore(LONG_ONES)
+        self._long_ones = {each: asyncio.Semaphore(most) for each, most in AT_ONCE.items()}
 
     async def connect(self) -> Any:
         """A plain asyncpg connection, for one who keeps it."""
@@ -95,11 +106,12 @@ class Database:
         )
 
     @asynccontextmanager
-    async def long(self) -> AsyncIterator[AsyncConnection]:
+    async def long(self, what: Long = Long.EXPORT) -> AsyncIterator[AsyncConnection]:
         """A connection beside the pool for what takes long, closed afterwards. Raises Crowded."""
-        if self._long_ones.locked():
-            raise Crowded(f"{LONG_ONES} uploads and exports are under way already")
-        async with self._long_ones, self._unpooled.connect() as connection:
+        turn = self._long_ones[what]
+        if turn.locked():
+            raise Crowded(f"{AT_ONCE[what]} {what} are under way already")
+        async with turn, self._unpooled.connect() as connection:
             yield connection
 
     async def close(self) -> None:

@@ -1,15 +1,21 @@
 """Uploads in place of a list, over HTTP."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from service.api import members as route
+from service.flows.lists import UPLOADS_OF_ONE
+from service.store.database import AT_ONCE, Long
 from tests.api.asking import change, members, refused
 from tests.contracts.test_errors import shaped
 from tests.postgres import Databases
+from tests.running import eventually
 from tests.serving import Service, service_of
 
 CSV = {"content-type": "text/csv"}
@@ -197,12 +203,81 @@ def test_what_cant_be_had_now_is_503(fresh: Service) -> None:
     fresh.save("guests")
 
     async def crowded() -> httpx.Response:
-        database = fresh.process.database
-        async with database.long(), database.long(), database.long(), database.long():
+        async with AsyncExitStack() as stack:
+            for _ in range(AT_ONCE[Long.UPLOAD]):
+                await stack.enter_async_context(fresh.process.database.long(Long.UPLOAD))
             return await fresh.client.request(
                 "put", "/segments/guests/members", content=b"c-1", headers=CSV
             )
 
     answer = fresh.runner.run(crowded())
     assert (answer.status_code, shaped(answer)["code"]) == (503, "unavailable")
+    assert put(fresh, b"c-1")["size"] == 1
+
+
+def test_uploads_keep_nobody_from_exporting_and_one_key_not_another(fresh: Service) -> None:
+    fresh.save("guests")
+    fresh.assign("c-1", traits={"age": 20})
+    key = fresh.ask("post", "/keys", json={"name": "crm", "scopes": ["write"]}).json()["key"]
+    fresh.ask("post", "/keys", json={"name": "all", "scopes": ["admin"]})
+    other = fresh.process.services
+    bearer = {"authorization": f"Bearer {key}"}
+    began = 0
+    ended = asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        nonlocal began
+        yield b"customer_id\n"
+        began += 1
+        await ended.wait()
+        yield b"c-1\n"
+
+    async def uploading() -> list[int]:
+        def upload(content: Any) -> Any:
+            headers = CSV | bearer
+            return fresh.client.put("/segments/guests/members", content=content, headers=headers)
+
+        tasks = [asyncio.create_task(upload(slow())) for _ in range(UPLOADS_OF_ONE)]
+        await eventually(lambda: began == UPLOADS_OF_ONE)
+        refused = await upload(b"c-2")
+        assert shaped(refused)["code"] == "unavailable"
+        # Somebody else's goes on, and so does what others read.
+        await other.lists.replace("guests", batches(["c-3"]))
+        for lane in (Long.EXPORT, Long.PERSON):
+            async with other.database.long(lane):
+                pass
+        ended.set()
+        return [refused.status_code, *[(await each).status_code for each in tasks]]
+
+    assert fresh.runner.run(uploading()) == [503, *[202] * UPLOADS_OF_ONE]
+
+
+async def batches(*parts: list[str]) -> AsyncIterator[list[str]]:
+    for part in parts:
+        yield part
+
+
+def test_an_upload_that_trickles_in_is_given_up(
+    fresh: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh.save("guests")
+    monkeypatch.setattr(route, "PATIENCE", 0.3)
+    sent = 0
+
+    async def trickling() -> AsyncIterator[bytes]:
+        nonlocal sent
+        while True:
+            yield b"c-1\n"
+            sent += 1
+            await asyncio.sleep(0.05)
+
+    async def upload() -> httpx.Response:
+        async with asyncio.timeout(10):
+            return await fresh.client.put(
+                "/segments/guests/members", content=trickling(), headers=CSV
+            )
+
+    # 499: whoever sends so little is as good as gone.
+    assert fresh.runner.run(upload()).status_code == route.CLIENT_GONE
+    assert 3 <= sent <= 8
     assert put(fresh, b"c-1")["size"] == 1
