@@ -2,15 +2,16 @@
 
 After the IETF's draft "The Idempotency-Key HTTP Header Field": the key belongs to its author and
 to one request, which a fingerprint of method, path and body recognises. Answers are kept for a
-day, those with 5xx not at all: such a request may be sent again. A request whose process went away
-before it was answered may or may not have done its work; nobody can tell afterwards, so it is not
-done a second time, and its author is told to look.
+day, but for 401, 412 and 5xx: such a request was not done, and may be sent again, with another ETag
+too. A request whose process went away before it was answered may or may not have done its work;
+nobody can tell afterwards, so it is not done a second time, and its author is told to look.
 """
 
 import hashlib
 import re
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Annotated, Any
 
 import structlog
@@ -33,6 +34,8 @@ log = structlog.get_logger()
 # Longer than any of these requests takes: one that has no answer by then gets none.
 GIVEN_UP = timedelta(minutes=15)
 HEADER = "Idempotency-Key"
+# The request is not to blame: it may be sent again as it is.
+_NOT_DONE = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.PRECONDITION_FAILED})
 # Headers of an answer that belong to the connection, not to it.
 _NOT_KEPT = frozenset({"content-length", "date", "connection"})
 
@@ -132,7 +135,7 @@ class _Repeat:
         # What can't be noted now is as if this process had gone away: nobody repeats it unawares.
         try:
             async with self._services.database.engine.begin() as connection:
-                if answer is None or answer.status_code >= 500:
+                if answer is None or answer.status_code in _NOT_DONE or answer.status_code >= 500:
                     await stored.give_back(connection, self._author, self._key)
                     return
                 headers = [

@@ -6,29 +6,39 @@ An ETag is of the definition, its version and its status: metrics and warnings c
 import re
 from typing import Annotated, Any
 
-from fastapi import Header
+from fastapi import Depends, Header, Request
 
 from service.api.problems import HttpProblem, invalid
 from service.core.parsing import Problem
 from service.store.segments import SegmentRow
 
+
+def _of_all_lines(name: str, description: str) -> Any:
+    """A header whose lines are read as one list (RFC 9110, section 5.3)."""
+
+    def joined(
+        request: Request,
+        _first: Annotated[str | None, Header(alias=name, description=description)] = None,
+    ) -> str | None:
+        lines = request.headers.getlist(name)
+        return ", ".join(lines) if lines else None
+
+    return Depends(joined)
+
+
 IfMatch = Annotated[
     str | None,
-    Header(
-        alias="If-Match",
-        description="Go on only if the definition is still the one of this ETag: else 412.",
+    _of_all_lines(
+        "If-Match", "Go on only if the definition is still the one of this ETag: else 412."
     ),
 ]
 IfNoneMatch = Annotated[
     str | None,
-    Header(alias="If-None-Match", description="`*`: create only, so 412 if there is one already."),
+    _of_all_lines("If-None-Match", "`*`: create only, so 412 if there is one already."),
 ]
 IfChanged = Annotated[
     str | None,
-    Header(
-        alias="If-None-Match",
-        description="The ETag of the definition you have: 304 if it is still the same.",
-    ),
+    _of_all_lines("If-None-Match", "The ETag of the definition you have: 304 if it is the same."),
 ]
 
 # For the OpenAPI: headers of answers about one segment.

@@ -111,7 +111,7 @@ async def get_segment(
     view: WithView,
     key: SegmentKey,
     response: Response,
-    if_changed: IfChanged = None,
+    if_changed: IfChanged,
 ) -> Segment | Response:
     """One segment. Its ETag is of the definition: metrics and warnings change without it."""
     row = await stored_segment(services, key)
@@ -134,8 +134,8 @@ async def put_segment(
     key: SegmentKey,
     document: KeyedSegment,
     response: Response,
-    if_match: IfMatch = None,
-    if_none_match: IfNoneMatch = None,
+    if_match: IfMatch,
+    if_none_match: IfNoneMatch,
 ) -> Segment:
     """Create, replace, or revive a segment."""
     if document.key not in (_key(key), None):
@@ -172,7 +172,7 @@ async def patch_segment(
     key: SegmentKey,
     patch: Annotated[dict[str, Any], Body(examples=[{"tags": ["retention"], "owner": None}])],
     response: Response,
-    if_match: IfMatch = None,
+    if_match: IfMatch,
 ) -> Segment:
     """Change members of a definition: an RFC 7396 merge patch."""
     view.check(patch.get("condition"))
@@ -219,7 +219,7 @@ async def archive_segment(
     caller: WithCaller,
     author: WithAuthor,
     key: SegmentKey,
-    if_match: IfMatch = None,
+    if_match: IfMatch,
 ) -> None:
     """Archive a segment: its members leave, its history stays."""
     while True:

@@ -109,7 +109,7 @@ async def roll_segment_back(
     key: SegmentKey,
     body: RollBack,
     response: Response,
-    if_match: IfMatch = None,
+    if_match: IfMatch,
 ) -> Segment:
     """Make a new version with the definition of an old one; the status stays as it is. Should that
     definition be refused today, pointers lead into it."""
@@ -145,7 +145,7 @@ async def activate_segment(
     key: SegmentKey,
     body: Activation,
     response: Response,
-    if_match: IfMatch = None,
+    if_match: IfMatch,
 ) -> Segment:
     """Make a draft active, and say whom outbound messages tell of those whom that lets in or out.
     Nobody, unless asked."""

@@ -51,6 +51,23 @@ def test_refusals_are_given_again_too(fresh: Service) -> None:
     assert post(fresh, "k-2", bad).json() == post(fresh, "k-2", bad).json()
 
 
+def test_what_was_stale_may_be_sent_again_with_the_right_etag(fresh: Service) -> None:
+    fresh.save("adult", ("age", ">=", 18))
+    old = fresh.ask("get", "/segments/adult").headers["etag"]
+    now = fresh.ask("patch", "/segments/adult", json={"condition": group(("age", ">=", 21))})
+
+    def back(etag: str) -> httpx.Response:
+        headers = {"idempotency-key": "k-1", "if-match": etag}
+        body = {"version": 1}
+        return fresh.ask("post", "/segments/adult/rollback", json=body, headers=headers)
+
+    assert [back(old).status_code for _ in range(2)] == [412, 412]
+    assert kept(fresh) == 0
+    done = back(now.headers["etag"])
+    assert (done.status_code, done.json()["version"]) == (200, 3)
+    assert back(now.headers["etag"]).headers["idempotent-replayed"] == "true"
+
+
 def test_another_request_needs_another_key(fresh: Service) -> None:
     post(fresh, "k-1", ADULT)
     fresh.save("vip", ("spent", ">", 1))

@@ -107,6 +107,25 @@ def test_what_is_known_is_not_sent_again(adult: Service) -> None:
     assert (answer.status_code, answer.json()["key"]) == (200, "adult")
 
 
+def test_headers_of_several_lines_are_one_list(adult: Service) -> None:
+    for way in ("{}|'x'", "'x'|{}", "'x', 'y'|'z', {}"):
+        known = tag(adult, "adult")
+        lines = way.replace("'", '"').format(known).split("|")
+        several = [("if-none-match", line) for line in lines]
+        assert adult.ask("get", "/segments/adult", headers=several).status_code == 304
+        refusal = adult.ask("put", "/segments/adult", json={"condition": OLDER}, headers=several)
+        assert stale(refusal)
+        several = [("if-match", line) for line in lines]
+        for method, path, body in WRITES[1:4]:
+            answer = adult.ask(method, path, json=body, headers=several)
+            assert answer.is_success, answer.text
+            known = tag(adult, "adult")
+            several = [("if-match", '"x"'), ("if-match", known)]
+    two = [("if-match", '"x"'), ("if-match", "adult.1")]
+    assert adult.ask("delete", "/segments/adult", headers=two).status_code == 422
+    assert stale(adult.ask("delete", "/segments/adult", headers=[("if-match", '"x"')] * 2))
+
+
 @pytest.mark.parametrize("header", ["adult.1.active", '"a" "b"', '"a', "'a'", "*, *"])
 def test_what_is_no_etag_is_told(adult: Service, header: str) -> None:
     answer = adult.ask("delete", "/segments/adult", headers={"if-match": header})
