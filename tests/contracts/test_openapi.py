@@ -94,7 +94,10 @@ EXCHANGES: list[tuple[str, str, str, Any, int]] = [
     ("post", "/sources/{source_id}/rotate-key", "/sources/web/rotate-key", None, 200),
     ("get", "/sources/{source_id}/rejects", "/sources/web/rejects", None, 200),
     # With a write key: tests/api/test_tracking.py.
-    *(("post", path, path, {"writeKey": "none", "batch": []}, 401) for path in sorted(TRACKING)),
+    *(
+        ("post", path, path, {"writeKey": "none"} | ({} if kind else {"batch": []}), 401)
+        for path, kind in sorted(TRACKING.items())
+    ),
     ("delete", "/sources/{source_id}", "/sources/web", None, 204),
     ("get", "/jobs", "/jobs", None, 200),
     ("get", "/jobs/{job_id}", "/jobs/1", None, 200),
