@@ -12,7 +12,7 @@ import pytest
 
 from service.api.tracking import MESSAGES_LIMIT, PATHS
 from service.core.identities import anonymous_customer
-from service.core.instants import MINUTE, SECOND, format_instant
+from service.core.instants import MINUTE, SECOND, format_instant, from_datetime
 from service.intake.segment_spec import MESSAGE_BYTES
 from service.settings import Settings
 from tests.contracts.test_errors import shaped
@@ -489,3 +489,65 @@ def test_a_context_that_can_not_be_kept_spoils_no_message(fresh: Service) -> Non
     answer = fresh.ask("post", "/v1/batch", content=batch.encode(), headers=basic(key))
     assert answer.content == SUCCESS
     assert traits(fresh, "c-1") == {"age": 31}
+
+
+JAVASCRIPT: dict[str, tuple[str, dict[str, str], bool, dict[str, Any]]] = {
+    # path, headers, gzip, body; KEY stands for the write key, BASIC for the header made of it.
+    "@segment/analytics-node": (
+        "/v1/batch",
+        {"content-type": "application/json", "authorization": "BASIC"},
+        False,
+        {"batch": [{"type": "track", "messageId": "node-1", "userId": "c-1", "event": "Opened",
+                    "timestamp": "2027-01-15T07:59:00.000Z", "_metadata": {"nodeVersion": "22"},
+                    "context": {"library": {"name": "@segment/analytics-node"}},
+                    "integrations": {}}],
+         "writeKey": "KEY", "sentAt": "2027-01-15T08:00:00.000Z"},
+    ),
+    "@rudderstack/rudder-sdk-node": (
+        "/v1/batch",
+        {"content-type": "application/x-www-form-urlencoded", "authorization": "BASIC"},
+        True,
+        {"batch": [{"type": "track", "messageId": "node-1", "userId": "c-1", "event": "Opened",
+                    "originalTimestamp": "2027-01-15T07:59:00.000Z", "channel": "server",
+                    "_metadata": {"nodeVersion": "22"}}],
+         "sentAt": "2027-01-15T08:00:00.000Z"},
+    ),
+    "@segment/analytics-next": (
+        "/v1/t",
+        {"content-type": "text/plain", "origin": "https://shop.example"},
+        False,
+        {"type": "track", "messageId": "ajs-next-1", "userId": "c-1", "anonymousId": "a-1",
+         "event": "Opened", "timestamp": "2027-01-15T07:59:00.000Z", "writeKey": "KEY",
+         "sentAt": "2027-01-15T08:00:00.000Z", "properties": {}, "integrations": {},
+         "context": {"page": {"url": "https://shop.example/"}, "userAgent": "Mozilla/5.0",
+                     "locale": "cs-CZ"}, "_metadata": {"bundled": ["Segment.io"]}},
+    ),
+    "@segment/analytics-next, in batches": (
+        "/v1/b",
+        {"content-type": "text/plain", "origin": "https://shop.example"},
+        False,
+        {"batch": [{"type": "track", "messageId": "ajs-next-1", "userId": "c-1", "event": "Opened",
+                    "timestamp": "2027-01-15T07:59:00.000Z", "writeKey": "KEY"}],
+         "writeKey": "KEY", "sentAt": "2027-01-15T08:00:00.000Z"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("sdk", JAVASCRIPT)
+def test_what_the_javascript_sdks_send(fresh: Service, sdk: str) -> None:
+    """The Python ones are driven by tests/process/test_sdks.py."""
+    path, headers, packed, body = JAVASCRIPT[sdk]
+    key = make(fresh, type="browser" if "next" in sdk else "server")
+    content = json.dumps(body).replace("KEY", key).encode()
+    shown = basic(key)["authorization"]
+    headers = {name: shown if value == "BASIC" else value for name, value in headers.items()}
+    if packed:
+        content, headers = gzip.compress(content), headers | {"content-encoding": "gzip"}
+    for _ in range(2):  # as a retry does
+        answer = fresh.ask("post", path, content=content, headers=headers)
+        assert (answer.status_code, answer.content) == (200, SUCCESS)
+    told = fresh.rows("select customer_id, name, source, at from events")
+    assert [(*row[:3], format_instant(from_datetime(row[3]))) for row in told] == [
+        ("c-1", "Opened", "shop", format_instant(NOW - MINUTE))
+    ]
+    assert rejects(fresh) == []
