@@ -13,6 +13,8 @@ from service.flows.ingesting import Ingestor
 from service.flows.jobs import Jobs
 from service.flows.lists import Lists
 from service.flows.publishing import Publisher
+from service.flows.ranking import Ranker
+from service.flows.resettling import Resettler
 from service.flows.sources import SourceRing
 from service.flows.upkeep import Upkeep
 from service.keyring import KeyRing
@@ -64,7 +66,11 @@ class Process:
         publisher = Publisher(
             self.database, self.live, self.follower, clock, settings, self.jobs.wake
         )
-        self.upkeep = Upkeep(self.database, self.live, publisher, clock)
+        ranker = Ranker(self.database, self.live, self.follower, publisher.publications, clock)
+        resettler = Resettler(self.database, self.writer, settings, clock)
+        self.jobs.add_kind("ranks", ranker.refresh)
+        self.jobs.add_kind("rates", resettler.settle)
+        self.upkeep = Upkeep(self.database, self.live, publisher, vault, clock)
         self.services = Services(
             settings=settings,
             database=self.database,

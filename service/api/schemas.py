@@ -303,12 +303,23 @@ class TraitDeclaration(Strict):
         description="Derived: points for conditions and for events.",
         examples=[{"points": [{"event": "Email Opened", "points": 2}], "half_life": "30d"}],
     )
+    rank: dict[str, Any] | None = Field(
+        default=None,
+        description="Derived: the share of customers who have less, as of the last refresh.",
+        examples=[{"of": "revenue", "order": "asc"}],
+    )
 
 
 class Trait(TraitDeclaration):
     """A declared trait."""
 
     name: str
+
+
+class RankRefresh(BaseModel):
+    """The job that ranks everyone anew."""
+
+    job: int
 
 
 class Traits(Page):

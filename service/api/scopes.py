@@ -54,6 +54,7 @@ ROUTES: Mapping[str, Mapping[str, Needed]] = {
     "/erasures/verify": {"POST": Scope.PERSONAL},
     "/erasures/{fingerprint}": {"GET": Scope.PERSONAL},
     "/traits": {"GET": Scope.READ},
+    "/traits/{name}/refresh": {"POST": Scope.PUBLISH},
     "/traits/{name}": {"GET": Scope.READ, "PUT": Scope.WRITE, "DELETE": Scope.WRITE},
     "/rates": {"GET": Scope.READ, "PUT": Scope.WRITE},
     "/keys": {"GET": Scope.ADMIN, "POST": Scope.ADMIN},

@@ -10,12 +10,13 @@ from service.api.bodies import BodyRoute
 from service.api.callers import WithAuthor, WithCaller, forbidden
 from service.api.paths import TraitName
 from service.api.problems import conflicting, invalid, not_found
-from service.api.schemas import Trait, TraitDeclaration, Traits
+from service.api.schemas import RankRefresh, Trait, TraitDeclaration, Traits
 from service.api.services import WithServices
 from service.core.access import Scope
 from service.core.merging import RESERVED
 from service.core.problems import Invalid, Problem
 from service.flows.publishing import Conflict, MayNotPublish, MayNotReveal, Unknown
+from service.store import jobs
 from service.store import traits as stored
 
 router = APIRouter(prefix="/traits", tags=["traits"], route_class=BodyRoute)
@@ -76,6 +77,19 @@ async def declare_trait(
             may_publish=who.may(Scope.PUBLISH),
         )
     return Trait(name=name, **definition)
+
+
+@router.post("/{name}/refresh", status_code=202)
+async def refresh_rank(services: WithServices, name: TraitName) -> RankRefresh:
+    """Rank everyone anew, by all ranks, as a job. It happens by itself when a day begins, and when
+    a rank is defined."""
+    async with services.database.engine.begin() as connection:
+        definition = await stored.get(connection, _checked(name))
+        if definition is None or "rank" not in definition:
+            raise not_found(f"there is no rank {name}")
+        job = await jobs.enqueue(connection, "ranks", {})
+    services.jobs.wake()
+    return RankRefresh(job=job)
 
 
 @router.delete("/{name}", status_code=204)

@@ -20,6 +20,7 @@ from service.core.conditions import (
     rules_of,
 )
 from service.core.derived.compiling import compile_derived
+from service.core.derived.cut_points import CutPoints
 from service.core.derived.plan import Plan
 from service.core.deriving import NO_DERIVATIONS, Derivations
 from service.core.matching import Level, Matcher, fields_read
@@ -106,10 +107,11 @@ def compile_catalog(
     previous: Catalog | None = None,
     missing_models: Mapping[str, str] | None = None,
     derived: Mapping[str, Mapping[str, Any]] | None = None,
+    cut_points: Mapping[str, CutPoints] | None = None,
 ) -> Catalog:
     """Compile active definitions. Conditions unchanged since `previous` are not parsed again.
 
-    `derived`: the definitions of derived traits, by name.
+    `derived`: the definitions of derived traits, by name; `cut_points`: those of the ranks.
 
     `missing_models`: models that should be served and can't be, each with the reason. Segments
     that read them are refused: without the model they would look as if everyone had left.
@@ -143,7 +145,9 @@ def compile_catalog(
         if isinstance(trait.rule, Aggregate)
     }
     moving = {name for name, each in {**named, **held}.items() if each.moves}
-    plan = Plan(compiled.traits.values(), {}, conditions, moving) if compiled.traits else None
+    plan = None
+    if compiled.traits:
+        plan = Plan(compiled.traits.values(), cut_points, conditions, moving)
     derivations = Derivations({**named, **held}, schema.zone, schema.base_currency, plan)
     matcher = Matcher(lists, levels, schema.zone, derivations.moving)
     fields = fields_read(conditions).values()

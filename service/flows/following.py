@@ -58,6 +58,7 @@ def build(rows: CatalogRows, settings: Settings, previous: Served | None) -> Ser
             previous.catalog if previous else None,
             {model.name: model.reason for model in refused if model.name not in served},
             rows.derived,
+            rows.cut_points,
         )
         if rows.refused:
             catalog = replace(

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import structlog
@@ -12,7 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.core.deciding import Decision, Undecidable
 from service.core.instants import to_datetime
 from service.core.parsing import Invalid
-from service.flows.resettling import settle_waiting
 from service.live import Live
 from service.settings import Settings
 from service.store import catalogs, jobs, lists, metrics
@@ -66,6 +65,12 @@ class Jobs:
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._measured: int | None = None
+        self._kinds: dict[str, Callable[[JobRow], Awaitable[int]]] = {"redecide": self._redecide}
+
+    def add_kind(self, kind: str, run: Callable[[JobRow], Awaitable[int]]) -> None:
+        """Have another kind of job done by a coroutine function, which answers how many customers,
+        or whatever it is about, it was done for."""
+        self._kinds[kind] = run
 
     def start(self) -> None:
         """Begin to work."""
@@ -106,12 +111,7 @@ class Jobs:
     async def _run(self, job: JobRow) -> None:
         log.info("job_started", id=job.id, kind=job.kind)
         try:
-            if job.kind == "rates":
-                done = await settle_waiting(
-                    self._database, self._writer, self._settings, self._clock
-                )
-            else:
-                done = await self._redecide(job)
+            done = await self._kinds[job.kind](job)
         except CANT_READ:
             raise  # its lease lapses and it is taken up again
         except Exception as error:

@@ -38,7 +38,7 @@ from service.flows.publications import (
 )
 from service.live import Live
 from service.settings import Settings
-from service.store import catalogs, customers, models, segments, traits
+from service.store import catalogs, customers, jobs, models, segments, traits
 from service.store.audit import difference_of
 from service.store.database import Database
 from service.store.segments import SegmentRow
@@ -311,6 +311,8 @@ class Publisher:
         if fallen:
             raise Conflict("in_use", f"with {name} so, others could not be served", fallen)
         change.publish("definition", name, redecide=True)
+        if "rank" in kinds:
+            await jobs.enqueue(change.connection, "ranks", {})
 
     async def activate_model(
         self,

@@ -1,4 +1,5 @@
-"""What the service does by itself as time goes by: archive what has expired, forget old answers."""
+"""What the service does by itself as time goes by: archive what has expired, forget old
+answers, take a new secret key."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,15 +8,17 @@ from dataclasses import replace
 from datetime import timedelta
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.core.access import SYSTEM
-from service.core.instants import to_datetime
+from service.core.instants import from_datetime, local_day, start_of_day, to_datetime
 from service.core.references import users_of
 from service.flows.publications import Conflict, Unknown
 from service.flows.publishing import Publisher
 from service.live import Live
-from service.store import idempotency, segments
+from service.store import idempotency, jobs, ranks, segments
 from service.store.database import CANT_READ, Database
+from service.store.vault import Vault
 
 log = structlog.get_logger()
 
@@ -29,11 +32,17 @@ class Upkeep:
     """Looks once a second; every process may, as what one has done is not there for the next."""
 
     def __init__(
-        self, database: Database, live: Live, publisher: Publisher, clock: Callable[[], int]
+        self,
+        database: Database,
+        live: Live,
+        publisher: Publisher,
+        vault: Vault,
+        clock: Callable[[], int],
     ) -> None:
         self._database = database
         self._live = live
         self._publisher = publisher
+        self._vault = vault
         self._clock = clock
         self._task: asyncio.Task[None] | None = None
 
@@ -52,6 +61,7 @@ class Upkeep:
         while True:
             try:
                 await self.look()
+                self._vault.look()
             except CANT_READ as error:
                 log.warning("upkeep_waits", error=type(error).__name__)
             except Exception:
@@ -65,6 +75,7 @@ class Upkeep:
         async with self._database.engine.begin() as connection:
             due = await segments.expired(connection, now)
             await idempotency.purge(connection, now - ANSWERS_KEPT)
+            await self._rank_daily(connection)
         for key in due:
             # Asked before the catalog's head is locked: what others use stays due for long.
             if users_of(key, self._live.served.catalog.segments.values()):
@@ -72,3 +83,13 @@ class Upkeep:
             # Somebody has begun to use it, or taken it away, this moment.
             with suppress(Conflict, Unknown):
                 await self._publisher.archive(key, author=EXPIRED)
+
+    async def _rank_daily(self, connection: AsyncConnection) -> None:
+        """Have ranks refreshed when a day begins in the workspace's zone."""
+        last = await ranks.oldest(connection)
+        if last is None:
+            return
+        zone = self._live.served.catalog.schema.zone
+        today = start_of_day(local_day(self._clock(), zone), zone)
+        if from_datetime(last) < today and not await jobs.waiting(connection, "ranks"):
+            await jobs.enqueue(connection, "ranks", {})

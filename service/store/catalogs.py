@@ -11,8 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.core.catalog import Definition, Refusal
 from service.core.deciding import Publication
+from service.core.derived.cut_points import CutPoints
 from service.core.instants import from_datetime
 from service.core.parsing import Problem
+from service.store import ranks
 from service.store.tables import catalog_head, catalog_revisions, models
 
 REVISIONS_REMEMBERED = 1_000
@@ -53,6 +55,8 @@ class CatalogRows:
     personal: frozenset[str]
     # The declarations of derived traits, by name.
     derived: Mapping[str, Mapping[str, Any]]
+    # Those of the last refresh, by rank.
+    cut_points: Mapping[str, CutPoints]
 
 
 async def head_revision(connection: AsyncConnection) -> int:
@@ -96,6 +100,7 @@ async def read_catalog(connection: AsyncConnection) -> CatalogRows:
             for row in published
         },
         personal=frozenset(row.name for row in declared if row.personal),
+        cut_points=await ranks.read(connection),
         derived={row.name: _decode(row.derived) for row in declared if row.derived is not None},
     )
 

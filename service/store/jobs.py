@@ -49,6 +49,13 @@ async def enqueue(connection: AsyncConnection, kind: str, detail: dict[str, Any]
     return job_id
 
 
+async def waiting(connection: AsyncConnection, kind: str) -> bool:
+    """Whether a job of a kind is queued or running."""
+    unfinished = jobs.c.status.in_(("queued", "running"))
+    query = select(jobs.c.id).where(jobs.c.kind == kind, unfinished).limit(1)
+    return (await connection.execute(query)).first() is not None
+
+
 async def claim(connection: AsyncConnection) -> JobRow | None:
     """Take the oldest job that nobody works at, on a lease of 30 s."""
     free = (

@@ -388,3 +388,15 @@ histories = Table(
     Column("timelines", LargeBinary, nullable=False),
     postgresql_with={"fillfactor": "70", "toast_tuple_target": "8160"},
 )
+
+rank_cuts = Table(
+    "rank_cuts",
+    metadata,
+    Column("trait", Id, primary_key=True),
+    # The rank as it was defined when these were made: another definition has others.
+    Column("definition", JSONB, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("as_of", Instant, nullable=False),
+    # `service.core.derived.cut_points`
+    Column("cuts", LargeBinary, nullable=False),
+)

@@ -157,3 +157,47 @@ def test_a_profile_shows_what_is_derived(fresh: Service) -> None:
     assert told["sources"]["orders"]["source"] == "derived"
     assert told["sources"]["age"]["source"] == "assign"
     assert fresh.get("/customers/c-1/export")["profile"]["traits"] == told["traits"]
+
+
+def test_an_export_of_who_is_on_lists_only_has_no_profile(fresh: Service) -> None:
+    declare(fresh, "orders", ORDERS)
+    fresh.save("guests")
+    fresh.ask("post", "/segments/guests/members", json={"add": ["c-1"]})
+    assert fresh.get("/customers/c-1/export")["profile"] is None
+    fresh.assign("c-1", traits={"age": 31})
+    assert fresh.get("/customers/c-1/export")["profile"]["traits"] == {"age": 31, "orders": 0}
+
+
+def test_ranks_are_as_of_their_refresh(fresh: Service, clock: Clock) -> None:
+    declare(fresh, "revenue", REVENUE)
+    for number in range(10):
+        fresh.assign(f"c-{number}", events=[order(number, 10 * number)])
+    buyers = {"combinator": "and", "rules": [{"field": "revenue", "operator": ">", "value": 0}]}
+    declare(fresh, "standing", {"rank": {"of": "revenue", "among": buyers}})
+    fresh.save("top", ("standing", ">=", 2 / 3))
+    fresh.settle()
+
+    def top() -> list[str]:
+        fresh.settle()
+        return [each["customer_id"] for each in fresh.get("/segments/top/members")["items"]]
+
+    # Nine are ranked, six of them below the best three.
+    assert top() == ["c-7", "c-8", "c-9"]
+    [latest, *_] = fresh.get("/customers/c-9/transitions")["items"]
+    assert latest["reason"] == {"kind": "rank"} or latest["reason"] == {"kind": "definition"}
+    # A purchase counts at once, among the values of then.
+    assert keys(fresh.assign("c-1", events=[order(11, 500)])) == ["top"]
+    assert top() == ["c-1", "c-7", "c-8", "c-9"]
+    assert fresh.ask("post", "/traits/standing/refresh").status_code == 202
+    assert top() == ["c-1", "c-8", "c-9"]
+    [latest, *_] = fresh.get("/customers/c-7/transitions")["items"]
+    assert latest["reason"] == {"kind": "rank"}
+    assert fresh.ask("post", "/traits/revenue/refresh").status_code == 404
+    # Another day begins, and everyone is ranked again.
+    fresh.assign("c-2", events=[order(12, 600)])
+    before = fresh.rows("select version from rank_cuts")
+    clock.now += DAY
+    fresh.runner.run(fresh.process.upkeep.look())
+    fresh.settle()
+    assert fresh.rows("select version from rank_cuts") > before
+    assert top() == ["c-1", "c-2", "c-9"]

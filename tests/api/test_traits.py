@@ -10,7 +10,7 @@ from tests.serving import Service
 def test_declared_traits(fresh: Service) -> None:
     declaration = {"type": "number", "dimension": "demographic", "description": "In years."}
     answer = fresh.ask("put", "/traits/age", json=declaration)
-    given = dict.fromkeys(("writable_by", "aggregate", "ratio", "formula", "score"))
+    given = dict.fromkeys(("writable_by", "aggregate", "ratio", "formula", "score", "rank"))
     told = {"name": "age", "personal": False, **given, **declaration}
     assert (answer.status_code, answer.json()) == (200, told)
     assert fresh.get("/traits/age") == told
