@@ -53,8 +53,20 @@ class BodyRoute(APIRoute):
         return checked
 
 
+def check_encoding(request: Request) -> None:
+    """Refuse a body that is compressed. Raises HttpProblem 415."""
+    codings = {each.strip().lower() for line in request.headers.getlist("content-encoding")
+               for each in line.split(",")}  # fmt: skip
+    codings -= {"", "identity"}
+    if codings:
+        raise HttpProblem(
+            415, "unsupported", f"send the body as it is, not {', '.join(sorted(codings))}"
+        )
+
+
 def check(request: Request, body: bytes, depth: int) -> None:
     """Raises HttpProblem: 400 for what is no JSON, 415 for what says so, else 422."""
+    check_encoding(request)
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json" and not media_type.endswith("+json"):
         said = f"not {media_type}" if media_type else "and to be called so"

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from starlette.requests import ClientDisconnect
 
 from service.api import paging
-from service.api.bodies import BodyRoute
+from service.api.bodies import BodyRoute, check_encoding
 from service.api.callers import WithAuthor, still_let_in
 from service.api.exports import FORMATS, JSON, OFFERED, export
 from service.api.negotiating import chosen
@@ -140,6 +140,7 @@ async def replace_members(
 ) -> Response:
     """Replace a list by an upload, all of it or, where a line is faulty, nothing. Ids that are no
     customers yet count once they are."""
+    check_encoding(request)
     limit = services.settings.list_body_limit
     upload = Upload(request.headers.get("content-type", ""), limit)
     if int(request.headers.get("content-length", "0")) > limit:

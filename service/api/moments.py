@@ -32,7 +32,10 @@ def _kept(instant: datetime) -> datetime:
 def _day(text: Any) -> Any:
     if not isinstance(text, str) or not _DAY.fullmatch(text):
         raise ValueError("write a day, such as 2027-03-01")
-    return text
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError("the calendar has no such day") from error
 
 
 # An instant in UTC, and a day.

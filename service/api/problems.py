@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from service.api.schemas import KEY_PATTERN
 from service.core.parsing import Problem as Fault
 from service.core.parsing import escape
 from service.flows.publishing import Conflict
@@ -59,14 +60,57 @@ _CODES = {
 }
 
 
+KEY_ENGLISH = (
+    "a key has a-z, 0-9, _ and -, 64 characters at most, and begins with a letter or digit"
+)
+# What Pydantic finds, in our words; braces take what it tells of a fault.
+_OBJECT = "this has to be an object"
+_WHOLE = "this has to be a whole number"
+_WORDS = {
+    "missing": "this is required",
+    "none_required": "this is not available yet",
+    "string_type": "this has to be a text",
+    "list_type": "this has to be a list",
+    "dict_type": _OBJECT,
+    "model_type": _OBJECT,
+    "model_attributes_type": _OBJECT,
+    "bool_type": "this has to be true or false",
+    "bool_parsing": "this has to be true or false",
+    "int_type": _WHOLE,
+    "int_parsing": _WHOLE,
+    "int_from_float": _WHOLE,
+    "greater_than_equal": "this has to be {ge} at least",
+    "less_than_equal": "this has to be {le} at most",
+    "enum": "this has to be {expected}",
+    "literal_error": "this has to be {expected}",
+    "string_too_short": "this must not be empty",
+    "too_short": "this must not be empty",
+    "string_too_long": "this may have {max_length:,} characters at most",
+    "too_long": "there may be {max_length:,} at most",
+    "timezone_aware": "write an instant with its zone, such as 2027-03-01T00:00:00Z",
+}
+
+
 def fault_of(error: Mapping[str, Any], path: Sequence[str | int]) -> Fault:
     """A fault that Pydantic found, with one of our codes. `path`: the steps to it."""
     kind: str = error["type"]
+    if kind == "too_long" and isinstance(error["input"], str):
+        kind = "string_too_long"  # of a text that was looked at before
     code = _CODES.get(kind)
     if code is None:
         code = "type" if kind.endswith(("_type", "_parsing")) else "bad_value"
-    detail = "this is not available yet" if code == "not_available" else str(error["msg"])
-    return Fault("".join(f"/{escape(step)}" for step in path), code, detail)
+    return Fault("".join(f"/{escape(step)}" for step in path), code, _words(kind, error, path))
+
+
+def _words(kind: str, error: Mapping[str, Any], path: Sequence[str | int]) -> str:
+    if kind in _WORDS:
+        return _WORDS[kind].format(**error.get("ctx", {}))
+    if kind == "extra_forbidden":
+        return f'"{path[-1]}" is unknown here'
+    if error.get("ctx", {}).get("pattern") == KEY_PATTERN:
+        return KEY_ENGLISH
+    # Those that our own checks raise are sentences of ours.
+    return str(error["msg"]).removeprefix("Value error, ")
 
 
 def not_found(what: str) -> HttpProblem:

@@ -8,12 +8,11 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    StrictFloat,
-    StrictInt,
     WithJsonSchema,
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from service.api.moments import Day
 from service.api.schemas import Fault, Key, Kind, Page, Status, Strict, Text
@@ -34,7 +33,18 @@ Instant = Annotated[
 ]
 
 
-Figure = StrictInt | StrictFloat
+def _figure(value: Any) -> int | float:
+    """A number that a figure can be."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise PydanticCustomError("figure_type", "this has to be a number")
+    try:
+        float(value)
+    except OverflowError as error:
+        raise ValueError("the number is too large to be kept") from error
+    return value
+
+
+Figure = Annotated[Any, AfterValidator(_figure), WithJsonSchema({"type": "number"})]
 
 
 class Persona(Strict):

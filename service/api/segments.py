@@ -255,5 +255,5 @@ def _key(key: str) -> str:
     try:
         return _keys.validate_python(key)
     except ValidationError as error:
-        detail = error.errors()[0]["msg"]
+        detail = fault_of(error.errors()[0], ()).detail
         raise invalid([Problem("/path/key", "bad_key", detail)]) from error

@@ -30,6 +30,13 @@ ADULT = group(("age", ">=", 18))
         ({"condition": ADULT, "nonsense": 1}, ["/nonsense"]),
         ({"condition": ADULT, "review_by": "soon"}, ["/review_by"]),
         ({"condition": ADULT, "review_by": 86_400}, ["/review_by"]),
+        ({"condition": ADULT, "review_by": "2027-02-30"}, ["/review_by"]),
+        ({"condition": ADULT, "goals": {"x": 10**400, "y": -(10**400)}}, ["/goals/x", "/goals/y"]),
+        ({"condition": ADULT, "limits": {"min_size": 10**400}}, ["/limits/min_size"]),
+        (
+            {"condition": ADULT, "goals": {"x": True, "y": "1", "z": None}},
+            ["/goals/x", "/goals/y", "/goals/z"],
+        ),
         ({"condition": ADULT, "review_by": "2027-03-01T00:00:00Z"}, ["/review_by"]),
         ({"condition": ADULT, "priority": True, "scheme": "tier"}, ["/priority"]),
         ({"condition": ADULT, "priority": "1", "scheme": "tier"}, ["/priority"]),
@@ -115,3 +122,47 @@ def test_paths_and_queries_that_are_refused(service: Service, method: str, path:
     answer = service.ask(method, path, **body)
     assert answer.status_code in (404, 405, 422), answer.text
     shaped(answer)
+
+
+@pytest.mark.parametrize(
+    ("document", "code", "detail"),
+    [
+        ({"colour": 1}, "unknown_property", '"colour" is unknown here'),
+        ({"priority": 1}, "bad_value", "a priority is a place in a scheme: name the scheme"),
+        ({"goals": {"x": "a"}}, "type", "this has to be a number"),
+        ({"name": 5}, "type", "this has to be a text"),
+        ({"name": ""}, "empty", "this must not be empty"),
+        ({"name": "n" * 201}, "too_long", "this may have 200 characters at most"),
+        ({"tags": ["x"] * 51}, "too_many", "there may be 50 at most"),
+        ({"tags": "x"}, "type", "this has to be a list"),
+        ({"condition": []}, "type", "this has to be an object"),
+        ({"persona": 1}, "type", "this has to be an object"),
+        ({"priority": 1.5, "scheme": "s"}, "type", "this has to be a whole number"),
+        ({"priority": -1, "scheme": "s"}, "bad_value", "this has to be 0 at least"),
+        ({"status": "archived"}, "bad_value", "this has to be 'draft' or 'active'"),
+        ({"review_by": "2027-02-30"}, "bad_value", "the calendar has no such day"),
+        ({"scheme": "A B"}, "bad_value",
+         "a key has a-z, 0-9, _ and -, 64 characters at most, and begins with a letter or digit"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("method", ["put", "patch"])
+def test_faults_are_told_in_plain_words(
+    service: Service, method: str, document: dict[str, Any], code: str, detail: str
+) -> None:
+    service.save("plain")
+    answer = service.ask(method, "/segments/plain", json=document)
+    [fault] = shaped(answer)["errors"]
+    assert (answer.status_code, fault["code"], fault["detail"]) == (422, code, detail)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "identity, br", "zstd"])
+def test_encoded_bodies_are_415(service: Service, encoding: str) -> None:
+    service.save("encoded")
+    for method, path in (("put", "/segments/encoded"), ("post", "/segments"),
+                         ("put", "/segments/encoded/members")):  # fmt: skip
+        kind = "text/csv" if path.endswith("members") else "application/json"
+        headers = {"content-type": kind, "content-encoding": encoding}
+        answer = service.ask(method, path, content=b"{}", headers=headers)
+        assert (answer.status_code, shaped(answer)["code"]) == (415, "unsupported")
+    headers = {"content-type": "application/json", "content-encoding": "Identity"}
+    assert service.ask("put", "/segments/encoded", content=b"{}", headers=headers).is_success
