@@ -12,17 +12,23 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 # One process measures at a time; the others need not wait for it.
 _LOCK = 7_305_441_822
 
-# A trait counts where it has the type it should; callers may send anything.
+# Whose orders are known is measured by them; everyone else by their traits, where those have the
+# type they should: callers may send anything.
 _VALUES = """
   select customer_id,
-    case when jsonb_typeof(traits -> 'revenue') = 'number'
+    case when o.orders is not null then o.revenue
+      when jsonb_typeof(traits -> 'revenue') = 'number'
       then (traits ->> 'revenue')::numeric end as revenue,
-    case when jsonb_typeof(traits -> 'orders') = 'number'
+    case when o.orders is not null then o.orders
+      when jsonb_typeof(traits -> 'orders') = 'number'
       then (traits ->> 'orders')::numeric end as orders,
-    case when jsonb_typeof(traits -> 'last_order_at') = 'string'
+    case when o.orders is not null then extract(epoch from now - o.last_order_at) / 86400.0
+      when jsonb_typeof(traits -> 'last_order_at') = 'string'
       then extract(epoch from now - instant_of(traits ->> 'last_order_at')) / 86400.0
       end as recency
-  from customers, as_of"""
+  from customers cross join as_of left join (
+    select customer_id, sum(net) as revenue, count(*) as orders, max(placed_at) as last_order_at
+    from orders where event is not null group by customer_id) o using (customer_id)"""
 
 # The traits that figures are made of.
 MADE_OF = {
