@@ -141,8 +141,9 @@ class _Csv:
         self._opened = 0
 
     def read(self, block: str, first: int) -> list[str]:
-        lines = block.replace("\r\n", "\n").removesuffix("\n").split("\n")
-        if self._place >= 0 and not self._open and '"' not in block and "\r" not in lines[-1]:
+        block = block.replace("\r\n", "\n").removesuffix("\n")
+        lines = block.split("\n")
+        if self._place >= 0 and not self._open and '"' not in block and "\r" not in block:
             ids = self._columns(lines)
             if ids is not None:
                 return ids
@@ -228,8 +229,10 @@ class _Ndjson:
         self._decoder = msgspec.json.Decoder()
 
     def read(self, block: str, first: int) -> list[str]:
+        decode = self._decoder.decode
         try:
-            values = self._decoder.decode_lines(block)
+            # Not `decode_lines`, which takes several values of a line, and one of several lines.
+            values = [decode(line) for line in block.split("\n") if line and not line.isspace()]
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             values = [None]
         ids: list[Any] = [v.get(COLUMN) if type(v) is dict else v for v in values]

@@ -12,6 +12,7 @@ from rich.table import Table
 from service.commands.environment import Reason, console, database, failed, settings
 from service.core.access import SYSTEM, Author, Scope
 from service.core.instants import (
+    LAST,
     from_datetime,
     parse_duration,
     parse_instant,
@@ -169,6 +170,9 @@ def _moment(text: str, now: datetime, config: Settings) -> datetime:
         raise typer.BadParameter(f"{text} is neither a duration such as 90d nor a day")
     if instant <= today:
         raise typer.BadParameter(f"{text} is over")
+    # The last instant there is, to which sums are clamped, is the end of time to the database.
+    if instant >= LAST:
+        raise typer.BadParameter(f"{text} is too far away: say none for a key that never expires")
     return to_datetime(instant)
 
 

@@ -17,8 +17,8 @@ def rotate() -> None:
     except vault.VaultRefused as error:
         raise failed(error) from error
     console.print(
-        f"{config.data_dir / vault.FILE} has a new key before the old ones. Restart the service, "
-        "so that it uses it, and back the file up."
+        f"{config.data_dir / vault.FILE} has a new key before the old ones. A service that runs "
+        "here uses it within a second. Back the file up."
     )
 
 

@@ -24,13 +24,34 @@ class VaultRefused(RuntimeError):
 class Vault:
     """Secrets at rest under the keys of one file."""
 
-    def __init__(self, keys: Sequence[bytes]) -> None:
-        """`keys`: Fernet keys, the newest first; at least one."""
+    def __init__(self, keys: Sequence[bytes], path: Path | None = None) -> None:
+        """`keys`: Fernet keys, the newest first; at least one. `path`: the file they stand in,
+        where somebody may replace them."""
+        self._path = path
+        self._stamp = None if path is None else _stamp(path)
+        self._take(keys)
+
+    def _take(self, keys: Sequence[bytes]) -> None:
         try:
             self._fernet = MultiFernet([Fernet(key) for key in keys])
         except ValueError as error:
             raise VaultRefused("a line of secret.key is no key") from error
         self._keys = [hashlib.sha256(b"segserve fingerprint\0" + key).digest() for key in keys]
+
+    def look(self) -> None:
+        """Take the keys of the file where it is another than it was: several processes share it,
+        and one may use a new key before the others are started again. Raises VaultRefused, and
+        keeps the keys that it has."""
+        if self._path is None:
+            return
+        try:
+            stamp = _stamp(self._path)
+            if stamp == self._stamp:
+                return
+            self._take(_read(self._path))
+        except OSError as error:
+            raise VaultRefused(f"{self._path} can't be read: {error.strerror}") from error
+        self._stamp = stamp
 
     def encrypt(self, secret: str) -> str:
         """The secret as it may be stored."""
@@ -38,6 +59,10 @@ class Vault:
 
     def decrypt(self, stored: str) -> str:
         """What was encrypted, under whichever key. Raises VaultRefused."""
+        try:
+            return self._fernet.decrypt(stored.encode()).decode()
+        except InvalidToken:
+            self.look()  # by a process that has a key which is new since
         try:
             return self._fernet.decrypt(stored.encode()).decode()
         except InvalidToken as error:
@@ -69,7 +94,7 @@ def open_vault(folder: Path) -> Vault:
                 path.hardlink_to(fresh)
         finally:
             fresh.unlink()
-    return Vault(_read(path))
+    return Vault(_read(path), path)
 
 
 def rotate(folder: Path) -> None:
@@ -91,6 +116,12 @@ def rotate(folder: Path) -> None:
         fresh.replace(path)
     finally:
         fresh.unlink(missing_ok=True)
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    """What is another once the file was replaced."""
+    held = path.stat()
+    return held.st_ino, held.st_mtime_ns, held.st_size
 
 
 def _read(path: Path) -> list[bytes]:

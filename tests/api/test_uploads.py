@@ -94,10 +94,15 @@ def test_ndjson(body: bytes, ids: list[str], piece: int) -> None:
         (b'c-1\n"c-2\nc-3\n', [("line 2", "bad_value")]),
         (b'c-1\n"c-2"x\nc-3\n', [("line 2", "bad_value")]),
         (b"c-1\nc\r2\n", [("line 2", "bad_value")]),
+        (b"customer_id\na\rb\nc\n", [("line 2", "bad_value")]),
+        (
+            b"customer_id,x\na\rb,1\nc,2\nd,\r\re\n",
+            [("line 2", "bad_value"), ("line 4", "bad_value")],
+        ),
         (b"c-1\n" + b"x" * (LINE_LIMIT + 70_000), [("line 2", "too_long")]),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("piece", [1_000, 1 << 20])
+@pytest.mark.parametrize("piece", [12, 14, 1_000, 1 << 20])
 def test_faults_of_csv(body: bytes, faults: list[tuple[str, str]], piece: int) -> None:
     assert faults_of(body, CSV, piece) == faults
 
@@ -114,6 +119,10 @@ def test_faults_of_csv(body: bytes, faults: list[tuple[str, str]], piece: int) -
         (b"[" * 100_000, [("line 1", "too_long")]),
         (b"[" * 50_000, [("line 1", "bad_value")]),
         (b'"c-1"\n"\xff"\n', [("line 2", "bad_value")]),
+        (b'"c-1"\n"a" "b"\n', [("line 2", "bad_value")]),
+        (b'"a" "b"\n\n', [("line 1", "bad_value")]),
+        (b'{"customer_id":\n"a"}\n"b" "c"\n', [(f"line {n}", "bad_value") for n in (1, 2, 3)]),
+        (b'"a""b"\n\n{"x": "c"}{"x": "d"}\n', [(f"line {n}", "bad_value") for n in (1, 3)]),
     ],
 )  # fmt: skip
 def test_faults_of_ndjson(body: bytes, faults: list[tuple[str, str]]) -> None:

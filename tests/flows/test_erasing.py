@@ -271,6 +271,20 @@ async def test_a_replaced_key_revives_nobody(database_url: str, tmp_path: Path) 
         assert await services.eraser.verify("c-1") == again
 
 
+async def test_a_key_replaced_beside_a_service_revives_nobody(
+    database_url: str, tmp_path: Path
+) -> None:
+    clock = Clock()
+    async with running(database_url, clock, data_dir=tmp_path) as services:
+        rotate(tmp_path)
+        async with running(database_url, clock, data_dir=tmp_path) as restarted:
+            await erased(restarted, "c-1", whoever=True)
+        # As upkeep does, every second.
+        services.vault.look()
+        with pytest.raises(Erased):
+            await assign(services, "c-1", age=30)
+
+
 async def test_the_demos_note_of_its_customers_is_erased_too(
     services: Services, outsider: Any
 ) -> None:

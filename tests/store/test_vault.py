@@ -71,6 +71,35 @@ def test_a_replaced_key_still_decrypts_and_recognises(tmp_path: Path) -> None:
     assert oldest == fingerprint != newest
 
 
+def test_a_vault_that_is_open_takes_the_key_that_another_process_has_made(tmp_path: Path) -> None:
+    held = open_vault(tmp_path)
+    before = held.fingerprints("customer", "c-1")
+    vault.rotate(tmp_path)
+    other = open_vault(tmp_path)
+    # What another process encrypts with it is read, whether or not it was looked at meanwhile.
+    assert held.decrypt(other.encrypt("whsec_2")) == "whsec_2"
+    assert held.fingerprints("customer", "c-1") == other.fingerprints("customer", "c-1")
+    vault.rotate(tmp_path)
+    newest = open_vault(tmp_path).fingerprints("customer", "c-1")
+    held.look()
+    assert held.fingerprints("customer", "c-1") == newest
+    assert newest[2:] == before
+    assert open_vault(tmp_path).decrypt(held.encrypt("x")) == "x"
+
+
+def test_a_vault_that_is_open_outlives_a_damaged_file(tmp_path: Path) -> None:
+    held = open_vault(tmp_path)
+    before = held.fingerprints("customer", "c-1")
+    path = tmp_path / FILE
+    path.write_bytes(b"")
+    with pytest.raises(VaultRefused, match="is empty"):
+        held.look()
+    assert held.fingerprints("customer", "c-1") == before
+    path.unlink()
+    with pytest.raises(VaultRefused, match="can't be read"):
+        held.look()
+
+
 def test_fingerprints_are_of_one_key_and_one_purpose() -> None:
     key = Fernet.generate_key()
     one, same = Vault([key]), Vault([key])
