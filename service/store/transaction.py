@@ -146,7 +146,8 @@ async def _tell(
                 # Told twice in one batch, it counts once, for the first who told it.
                 fresh.discard(key)
                 kept.append(event)
-        told[customer_id] = replace(given, events=tuple(kept))
+        known = len(kept) < len(given.events)
+        told[customer_id] = replace(given, events=tuple(kept)) if known else given
     return told
 
 

@@ -254,8 +254,8 @@ async def test_a_lost_answer_is_not_told_as_a_refusal(database_url: str) -> None
     ):
         made = await segserve.put_segment("adult", {"name": "Adults", "condition": ADULT})
         assert made.version == 1
+        other = {"name": "Grown-ups", "condition": ADULT}
         with pytest.raises(httpx.ReadError):
-            other = {"name": "Grown-ups", "condition": ADULT}
             await segserve.put_segment("adult", other, if_match=made.etag)
         await http.post("/assign", json={"customer_id": "c-1"})
         proof = await segserve.erase_customer("c-1")

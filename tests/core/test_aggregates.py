@@ -169,7 +169,9 @@ def same(value: Any, plain: Any) -> bool:
     return type(value) is type(plain) and bool(value == plain)
 
 
-def at_an_edge(window: dict[str, Any], times: list[int], now: int, zone: tzinfo, random: Any) -> int:
+def at_an_edge(
+    window: dict[str, Any], times: list[int], now: int, zone: tzinfo, random: Any
+) -> int:
     """Half the time, an instant at which an event is just about to pass an edge of the window."""
     texts = [window["within"]] if "within" in window else window.get("between", ["1s"])
     duration = parse_duration(random.choice(texts))
@@ -294,4 +296,3 @@ def test_rules_of_events_count_as_rules() -> None:
     }  # fmt: skip
     with pytest.raises(Invalid, match="3 rules at most"):
         parse_condition({"combinator": "and", "rules": [rule]}, Schema(UTC, rules_limit=3))
-

@@ -58,9 +58,8 @@ def random_catalog(random: Random, zone: tzinfo) -> Catalog:
             random_rule(random, [each.key for each in definitions if each.scheme is None])
             for _ in range(random.randint(1, 3))
         ]
-        condition = {
-            "combinator": random.choice(["and", "or"]), "not": random.random() < 0.2, "rules": rules,
-        }  # fmt: skip
+        combinator, negated = random.choice(["and", "or"]), random.random() < 0.2
+        condition = {"combinator": combinator, "not": negated, "rules": rules}
         scheme = ("s", number) if random.random() < 0.3 else (None, None)
         definitions.append(Definition(f"k{number}", 1, "", condition, *scheme))
     catalog = compile_catalog(definitions, Schema(zone), revision=1)
