@@ -176,6 +176,9 @@ async def patch_segment(
 ) -> Segment:
     """Change members of a definition: an RFC 7396 merge patch."""
     view.check(patch.get("condition"))
+    if patch.get("key") not in (key, None):
+        raise invalid([Problem("/key", "bad_key", f"the path says {key}")])
+    patch = {name: value for name, value in patch.items() if name != "key"}
     while True:
         row = await stored_segment(services, key)
         preconditions.check(row, if_match)

@@ -100,7 +100,7 @@ def test_a_patch_merges_and_null_removes(fresh: Service) -> None:
         ({"surprise": 1}, 422, ("invalid", [("/surprise", "unknown_property")])),
         ({"kind": "list"}, 422, ("invalid", [("/kind", "unknown_property")])),
         ({"tags": "x"}, 422, ("invalid", [("/tags", "type")])),
-        ({"key": "other"}, 422, ("invalid", [("/key", "unknown_property")])),
+        ({"key": "other"}, 422, ("invalid", [("/key", "bad_key")])),
         ({"status": "archived"}, 422, ("invalid", [("/status", "bad_value")])),
         ({"min_dwell": "7d"}, 422, ("invalid", [("/min_dwell", "not_available")])),
         (
@@ -230,3 +230,24 @@ async def test_a_definition_broken_by_hand_spoils_no_listing(
             listed = await client.get("/segments")
             assert [item["key"] for item in listed.json()["items"]] == ["a", "b"]
             assert (await client.get("/segments/a")).json()["name"] == "a"
+
+
+def test_head_is_get_without_a_body(fresh: Service) -> None:
+    fresh.save("adult", ("age", ">=", 18))
+    for path in ("/segments", "/segments/adult", "/segments/adult/versions", "/segments/nobody",
+                 "/customers/a%2Fb", "/jobs", "/nowhere"):  # fmt: skip
+        head, get = fresh.ask("head", path), fresh.ask("get", path)
+        assert head.content == b""
+        told = (head.status_code, head.headers["content-type"], head.headers.get("etag"))
+        assert told == (get.status_code, get.headers["content-type"], get.headers.get("etag"))
+    assert fresh.ask("head", "/segments/adult/rollback").status_code == 405
+
+
+def test_a_patch_may_repeat_the_key(fresh: Service) -> None:
+    fresh.save("adult", ("age", ">=", 18))
+    answer = fresh.ask("patch", "/segments/adult", json={"key": "adult", "name": "Adults"})
+    assert (answer.status_code, answer.json()["name"]) == (200, "Adults")
+    assert fresh.rows("select definition ? 'key' from segments") == [(False,)]
+    assert refused(fresh, "patch", "/segments/adult", {"key": "other"}) == (
+        "invalid", [("/key", "bad_key")],
+    )  # fmt: skip
