@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
 from service.api.assign import BATCH_LIMIT, INCLUDES, LATER, AssignRequest
+from service.api.examples import put_examples
 from service.api.problems import MEDIA_TYPE
 from service.api.schemas import REASON, Fault, ModelAnswer, ProblemDocument
 from service.api.scopes import ROUTES, Own
@@ -299,7 +300,7 @@ def _with_refusals(path: str, method: str, operation: Schema) -> None:
         statuses.append("404")
     if path == MEMBERS and method == "get":
         statuses.append("406")
-    if path.startswith(("/segments", "/traits", "/sources")) and method != "get":
+    if path.startswith(("/segments", "/traits", "/sources", "/keys/")) and method != "get":
         statuses.append("409")
     headers = {each["name"] for each in operation.get("parameters", []) if each["in"] == "header"}
     if "If-Match" in headers or ("If-None-Match" in headers and method != "get"):
@@ -325,6 +326,7 @@ def describe(app: FastAPI) -> None:
         for path, method, operation in _operations(document):
             _with_refusals(path, method, operation)
         document["paths"] = {**_hot_paths(), **tracking_paths(_refused), **document["paths"]}
+        put_examples(document)
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         schemas.update(_schemas())
         for name in ("HTTPValidationError", "ValidationError"):

@@ -417,8 +417,28 @@ class Readiness(BaseModel):
     models: ModelsReadiness
 
 
+_PROBLEM: dict[str, Any] = {
+    "type": "urn:segserve:problem:invalid",
+    "title": "Unprocessable Entity",
+    "status": 422,
+    "detail": '"=>" is no operator',
+    "instance": "/segments/adults",
+    "code": "invalid",
+    "message": '"=>" is no operator',
+    "errors": [
+        {
+            "pointer": "/condition/rules/0/operator",
+            "code": "unknown_operator",
+            "detail": '"=>" is no operator',
+        }
+    ],
+}
+
+
 class ProblemDocument(BaseModel):
     """RFC 9457: what is wrong, and where."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_PROBLEM]})
 
     type: str = Field(description="A URN that ends in the code.")
     title: str = Field(description="The status in words.")

@@ -220,6 +220,39 @@ def check_answer(
         assert name in answer.headers
 
 
+def bodies(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every JSON body and every JSON answer that is no refusal, with what it is of."""
+    for method, path in operations(document):
+        operation = document["paths"][path][method]
+        described = [("body", operation.get("requestBody", {}))]
+        described += [(status, each) for status, each in operation["responses"].items()]
+        for name, each in described:
+            content = each.get("content", {}).get("application/json")
+            if content is not None:
+                yield f"{method.upper()} {path} {name}", content
+
+
+def test_every_body_and_answer_has_an_example_that_is_one(document: dict[str, Any]) -> None:
+    without = []
+    for name, content in bodies(document):
+        schema = content["schema"]
+        named = document["components"]["schemas"].get(schema.get("$ref", "").rpartition("/")[2], {})
+        examples = [content["example"]] if "example" in content else named.get("examples", [])
+        if not examples:
+            without.append(name)
+        for example in examples:
+            check(document, schema, example)
+    assert without == []
+
+
+def test_examples_of_all_schemas_are_of_them(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    assert schemas["ProblemDocument"]["examples"]
+    for schema in schemas.values():
+        for example in schema.get("examples", []):
+            check(document, schema, example)
+
+
 @pytest.mark.parametrize("path", sorted(HOT))
 def test_the_example_of_a_hot_route_answers(
     path: str, document: dict[str, Any], service: Service
