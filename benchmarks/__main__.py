@@ -11,6 +11,7 @@ PARTS = {
     "http": "requests a second beside an empty FastAPI endpoint",
     "door": "what keys and limits cost the unnamed /assign",
     "lists": "a million ids uploaded in place of a list",
+    "events": "tracking in batches, and deciding those with a long life",
     "start": "from the command to ready, and what a worker weighs",
 }
 RESULTS = Path(__file__).parent / "results" / "latest.json"

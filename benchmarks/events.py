@@ -1,0 +1,176 @@
+"""Part "events": tracking by batches of 100, beside a bare COPY of the same rows; and deciding a
+customer with a long life beside one with a short one."""
+
+import asyncio
+import json
+import time
+from datetime import UTC, datetime
+from random import Random
+from typing import Any
+
+import asyncpg
+import httpx
+
+from benchmarks.lists import database
+from benchmarks.load import Load, drive, encode
+from benchmarks.measuring import DRIVER_CORE, pinned, race
+from benchmarks.prepared import command
+from benchmarks.report import Report
+from benchmarks.servers import free_port, serving
+from service.core.catalog import Catalog, Definition, compile_catalog
+from service.core.deciding import Input, State, decide
+from service.core.events import Event
+from service.core.instants import DAY, HOUR, format_instant, from_datetime
+from service.core.parsing import Schema
+
+PART = "events"
+BATCH = 100
+BATCHES = 1_200
+CONNECTIONS = 8
+CUSTOMERS = 1_000
+ROUNDS = 30
+WANTED = 10_000  # events a second
+NOW = from_datetime(datetime(2026, 11, 1, tzinfo=UTC))
+
+
+def run(report: Report) -> None:
+    _track(report)
+    _decide(report)
+
+
+def _track(report: Report) -> None:
+    requests, rows = _batches()
+    with database() as (url, data_dir):
+        port = free_port()
+        environment = {
+            "DATABASE_URL": url,
+            "SEGSERVE_DATA_DIR": str(data_dir),
+            "SEGSERVE_PORT": str(port),
+            "SEGSERVE_LOG_LEVEL": "warning",
+        }
+        with (
+            serving(command(), port, environment=environment) as server,
+            report.progress("tracking", 2) as step,
+        ):
+            key = _furnish(f"http://127.0.0.1:{port}")
+            shown = f"\r\nAuthorization: Bearer {key}\r\nContent-Length:".encode()
+            told = [each.replace(b"\r\nContent-Length:", shown, 1) for each in requests]
+            with pinned(DRIVER_CORE):
+                load = drive(server.port, told, connections=CONNECTIONS, seconds=60, most=len(told))
+            step()
+            stored, copied = asyncio.run(_copy(url, rows))
+            step()
+    _tell(report, load, stored, copied)
+
+
+def _tell(report: Report, load: Load, stored: int, copied: float) -> None:
+    rate = load.rate * BATCH
+    if stored != load.requests * BATCH or load.errors:
+        raise RuntimeError(f"{stored:,} events stored, {load.requests:,} batches, {load.errors}")
+    table = [
+        ["segserve, /v1/batch", f"{rate:,.0f}", f"{rate / copied:.3f} ×"],
+        ["bare COPY", f"{copied:,.0f}", "1.000 ×"],
+    ]
+    title = f"events a second, durable; batches of {BATCH}, {CONNECTIONS} connections"
+    report.table(title, ["", "events/s", "to COPY"], table, "one worker; the service on one core")
+    report.figure(PART, "events a second", rate)
+    report.figure(PART, "bare COPY", copied)
+    report.at_least("tracking: events a second, durable", rate, WANTED)
+
+
+def _batches() -> tuple[list[bytes], list[tuple[str, str, datetime, str]]]:
+    random = Random(7)
+    requests, rows = [], []
+    for batch in range(BATCHES):
+        messages = []
+        for place in range(BATCH):
+            who = f"c-{random.randrange(CUSTOMERS)}"
+            properties = {"category": random.choice(["shoes", "hats"]), "price": 19.99}
+            at = NOW - random.randrange(30 * DAY)
+            messages.append(
+                {
+                    "type": "track", "userId": who, "event": "Product Viewed",
+                    "messageId": f"m-{batch}-{place}", "timestamp": format_instant(at),
+                    "properties": properties,
+                }
+            )  # fmt: skip
+            rows.append((who, f"m-{batch}-{place}", datetime.now(UTC), json.dumps(properties)))
+        requests.append(encode("/v1/batch", json.dumps({"batch": messages}).encode()))
+    return requests, rows
+
+
+def _furnish(base: str) -> str:
+    """A source, and a segment that counts what it sends; the source's write key."""
+    with httpx.Client(base_url=base, trust_env=False, timeout=60) as client:
+        aggregate = {"function": "count", "within": "30d"}
+        rule = {"field": "event:Product Viewed", "aggregate": aggregate}
+        condition = {"combinator": "and", "rules": [{**rule, "operator": ">=", "value": 50}]}
+        client.put("/segments/viewers", json={"condition": condition}).raise_for_status()
+        source = {"id": "bench", "name": "bench", "type": "server"}
+        made = client.post("/sources", json=source)
+        made.raise_for_status()
+        return str(made.json()["write_key"])
+
+
+async def _copy(url: str, rows: list[Any]) -> tuple[int, float]:
+    """How many events are stored, and rows a second of a bare COPY of as many."""
+    connection = await asyncpg.connect(url.replace("+asyncpg", ""))
+    try:
+        stored = await connection.fetchval("select count(*) from events")
+        await connection.execute("create table bare (who text, id text, at timestamptz, p jsonb)")
+        started = time.perf_counter()
+        await connection.copy_records_to_table("bare", records=rows)
+        return stored, len(rows) / (time.perf_counter() - started)
+    finally:
+        await connection.close()
+
+
+def _decide(report: Report) -> None:
+    catalog = _windows()
+    contenders = {}
+    for count in (10, 1_000):
+        state = _lived(catalog, count)
+        contenders[f"{count:,} events"] = lambda state=state: _again(catalog, state)
+    with pinned(DRIVER_CORE), report.progress("deciding", ROUNDS * 2) as step:
+        timing = race(contenders, ROUNDS, step)
+    ratio = timing.ratio("1,000 events", "10 events")
+    rows = [
+        [name, f"{timing.best(name) * 1e6:,.0f}", f"{timing.ratio(name, '10 events'):.2f} ×"]
+        for name in contenders
+    ]
+    title = "deciding a customer under 20 windowed aggregates, another event each time"
+    report.table(title, ["stored", "µs", "to 10 events"], rows, "one core; least of the rounds")
+    report.at_most("deciding with 1,000 events to that with 10", ratio, 3.0, "×")
+
+
+def _windows() -> Catalog:
+    functions = (("count", None), ("sum", "properties.n"), ("max", "properties.n"),
+                 ("avg", "properties.n"))  # fmt: skip
+    definitions = []
+    for number in range(20):
+        function, of = functions[number % 4]
+        aggregate = {"function": function, "within": f"{number + 20}d"} | ({"of": of} if of else {})
+        rule = {"field": "event:A", "aggregate": aggregate, "operator": ">", "value": number * 7}
+        condition = {"combinator": "and", "rules": [rule]}
+        definitions.append(Definition(f"k{number}", 1, "", condition))
+    return compile_catalog(definitions, Schema(UTC), revision=1)
+
+
+def _lived(catalog: Catalog, count: int) -> State:
+    events = [
+        Event("A", NOW - number * HOUR // 2, {"n": number % 50 + 0.5}, str(number), "bench")
+        for number in range(count)
+    ]
+    return decide(catalog, State("c", NOW, NOW), NOW, Input({}, NOW, events=events)).state
+
+
+def _again(catalog: Catalog, state: State) -> int:
+    for number in range(10):
+        event = Event("A", NOW, {"n": 1.5}, f"again-{number}", "bench")
+        decide(catalog, state, NOW, Input({}, NOW, events=[event]))
+        for timeline in state.histories.values():
+            # Out again, so that lives stay as long as they are.
+            timeline.times.pop()
+            if timeline.values is not None:
+                timeline.values.pop()
+    return 10
