@@ -164,13 +164,13 @@ def _count(timeline: Timeline, first: int, last: int) -> Any:
 
 def _sum(timeline: Timeline, first: int, last: int) -> Any:
     if timeline.decimals is not None and timeline.values is not None:
-        return number(sum(timeline.values[first:last]), timeline.decimals)
+        return number(timeline.total(first, last), timeline.decimals)
     return _plain(decimal_sum(_numbers(timeline, first, last)))
 
 
 def _avg(timeline: Timeline, first: int, last: int) -> Any:
     if timeline.decimals is not None and timeline.values is not None:
-        total = sum(timeline.values[first:last])
+        total = timeline.total(first, last)
         whole, rest = divmod(total, (last - first) * 10**timeline.decimals)
         return total / ((last - first) * 10**timeline.decimals) if rest else whole
     numbers = _numbers(timeline, first, last)
