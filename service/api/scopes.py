@@ -123,7 +123,9 @@ class Table:
         other = None
         for pattern, methods, found in self._rows:
             if pattern.match(path):
-                if method in methods:
+                # A path that ends as a route does is that route's, whatever the method: an id
+                # that ends so is written with %2F.
+                if method in methods or method not in found.methods:
                     return found
                 other = other or found
         return other

@@ -328,3 +328,10 @@ def test_an_id_that_is_only_on_lists_is_exported_as_such(fresh: Service) -> None
     assert refused(fresh, "get", "/customers/nobody/export", None, 404) == ("not_found", [])
     audited = "select count(*) from audit where action = 'customer.exported'"
     assert fresh.rows(audited) == [(1,)]
+
+
+def test_a_path_that_ends_as_a_route_does_is_nobodys_id(fresh: Service) -> None:
+    fresh.assign("bob/export", traits={"age": 31})
+    assert fresh.ask("delete", "/customers/bob/export").status_code == 405
+    assert fresh.get("/customers/bob%2Fexport")["customer_id"] == "bob/export"
+    assert fresh.ask("delete", "/customers/bob%2Fexport").status_code == 200

@@ -197,7 +197,7 @@ ASSIGNS: list[Any] = [
     {"include": ["everything"]},
     {"include": "traits"},
     {"segments": "vip"},
-    {"events": [{"event": "Order Completed"}]},
+    {"events": [{"event": "Order Refunded"}]},
     {"identities": {"email": "ann@example.com"}},
     {"at": "2026-11-20T00:00:00Z"},
     {"surprise": True},

@@ -109,6 +109,8 @@ EXCHANGES: list[tuple[str, str, str, Any, int]] = [
     ("post", "/erasures/verify", "/erasures/verify", {"customer_id": "c-0"}, 200),
     ("get", "/erasures/{fingerprint}", f"/erasures/{'0' * 64}", None, 404),
     ("delete", "/traits/{name}", "/traits/age", None, 204),
+    ("put", "/traits/{name}", "/traits/standing", {"rank": {"of": "revenue"}}, 200),
+    ("post", "/traits/{name}/refresh", "/traits/standing/refresh", None, 202),
 ]  # fmt: skip
 
 
