@@ -43,7 +43,7 @@ demo-remove: $(VENV)/.run ## Take the demo out again
 
 .PHONY: test
 test: $(VENV)/.dev ## Run every test (needs nothing but this checkout)
-	$(BIN)/python -m pytest -n auto $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.dev ## Style, types and import layers

@@ -10,6 +10,7 @@ import httpx
 from sqlalchemy import text
 
 from service.api.app import create_app
+from service.store import metrics
 from service.wiring import Process
 from tests.postgres import Databases
 from tests.running import Clock, eventually, group, quick
@@ -69,6 +70,18 @@ class Service:
             query["cursor"] = answer.json()["next_cursor"]
             if query["cursor"] is None:
                 return
+
+    def measure(self) -> None:
+        """Measure all segments now, once whoever is at it has ended."""
+        services = self.process.services
+
+        async def measured() -> None:
+            async with services.database.engine.begin() as connection:
+                query = text("select pg_advisory_xact_lock(:lock)")
+                await connection.execute(query, {"lock": metrics.LOCK})
+            await services.jobs.measure()
+
+        self.runner.run(measured())
 
     def settle(self) -> None:
         """Wait until no job is queued or running, as `/jobs` tells; none may have failed."""

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 # One process measures at a time; the others need not wait for it.
-_LOCK = 7_305_441_822
+LOCK = 7_305_441_822
 
 # Whose orders are known is measured by them; everyone else by their traits, where those have the
 # type they should: callers may send anything.
@@ -129,7 +129,7 @@ def _rounded(value: float | None, digits: int) -> float | None:
 async def try_lock(connection: AsyncConnection) -> bool:
     """Whether this transaction is now the one that measures."""
     query = text("select pg_try_advisory_xact_lock(:lock)")
-    return bool((await connection.execute(query, {"lock": _LOCK})).scalar_one())
+    return bool((await connection.execute(query, {"lock": LOCK})).scalar_one())
 
 
 async def measure(

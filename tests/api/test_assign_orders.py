@@ -173,7 +173,7 @@ def test_segments_are_worth_the_orders_of_their_members(fresh: Service) -> None:
     gone = told("Order Cancelled", "m-9", order_id="o-2")
     fresh.assign("c-1", traits={"age": 31, "revenue": 7, "orders": 1}, events=[*orders, gone])
     fresh.assign("c-2", traits={"age": 32, "revenue": 4, "orders": 1})
-    fresh.runner.run(fresh.process.services.jobs.measure())
+    fresh.measure()
     metrics = fresh.get("/segments/all/metrics")
     told_ = {name: metrics[name] for name in ("revenue", "orders", "repeat_rate")}
     assert told_ == {"revenue": 25, "orders": 3, "repeat_rate": 0.5}

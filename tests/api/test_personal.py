@@ -156,7 +156,7 @@ def test_what_a_segment_comes_to_is_told_without_personal_figures(fresh: Service
     fresh.save("all", ("age", ">=", 18))
     traits = {"age": 30, "revenue": 1234.5, "orders": 3, "last_order_at": format_instant(NOW - DAY)}
     fresh.assign("c-1", traits=traits)
-    fresh.runner.run(fresh.process.services.jobs.measure())
+    fresh.measure()
     made_of = {
         "revenue": {"revenue", "average_order_value"},
         "orders.first": {"orders", "average_order_value", "repeat_rate"},
@@ -185,7 +185,7 @@ def test_what_a_segment_comes_to_is_told_without_personal_figures(fresh: Service
 def test_who_may_only_change_a_segment_is_not_told_what_it_comes_to(fresh: Service) -> None:
     fresh.save("all", ("age", ">=", 18), limits={"min_size": 5})
     fresh.assign("c-1", traits={"age": 30})
-    fresh.runner.run(fresh.process.services.jobs.measure())
+    fresh.measure()
     assert fresh.get("/segments/all")["metrics"]["size"] == 1
     for scopes, told in ((["read"], True), ([], False)):
         write = keyed(fresh, "write", "publish", *scopes)

@@ -33,7 +33,7 @@ def test_the_etag_is_of_version_and_status_not_of_metrics(adult: Service) -> Non
     first = tag(adult, "adult")
     assert first.startswith('"')
     adult.assign("c-1", traits={"age": 20})
-    adult.runner.run(adult.process.services.jobs.measure())
+    adult.measure()
     assert adult.get("/segments/adult")["metrics"]["size"] == 1
     assert tag(adult, "adult") == first
     answers = [

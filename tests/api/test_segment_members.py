@@ -177,7 +177,7 @@ def test_metrics_are_in_the_answers_once_measured(fresh: Service) -> None:
     assert (measured["size"], measured["customers"], measured["share"]) == (2, 4, 0.5)
     assert measured["entered"] == {"day": 2, "week": 2, "month": 2}
     assert measured["exited"] == {"day": 0, "week": 0, "month": 0}
-    fresh.runner.run(fresh.process.services.jobs.measure())
+    fresh.measure()
     assert fresh.get("/segments/adult")["metrics"] == measured
     assert datetime.fromisoformat(measured["as_of"]).timestamp() * 1_000_000 == NOW
 

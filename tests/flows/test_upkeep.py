@@ -138,7 +138,7 @@ def test_review_and_size_are_warned_of_when_read(fresh: Service, clock: Clock) -
     fresh.assign("c-1", traits={"age": 20})
     fresh.assign("c-2", traits={"age": 2})
     assert codes(fresh.get("/segments/few")) == []
-    fresh.runner.run(fresh.process.services.jobs.measure())
+    fresh.measure()
     clock.now = NOW + DAY
     few = fresh.get("/segments/few")
     assert codes(few) == ["review_due", "too_small", "too_small"]
