@@ -99,7 +99,9 @@ class Settings(BaseSettings):
     tracking_body_limit: Annotated[
         int, Field(gt=0, description="Largest body of /v1, bytes, unpacked.")
     ] = 4_194_304
-    json_depth: Annotated[int, Field(gt=0, le=200, description="Deepest nesting of JSON.")] = 32
+    json_depth: Annotated[
+        int, Field(gt=0, le=200, description="Deepest nesting of a JSON body.")
+    ] = 32
     traits_limit: Annotated[int, Field(gt=0, description="Most traits of one customer.")] = 500
     traits_bytes: Annotated[
         int, Field(gt=0, description="Most bytes of one customer's traits, as JSON.")

@@ -151,7 +151,7 @@ class AssignRoutes:
         depth = body.count(b"{") + body.count(b"[")
         if depth > self._settings.json_depth or NUL in body or not self._known(request.traits):
             self._look_through(request.traits)
-            check_tree(request.events, "/events", 1, self._settings.json_depth)
+            check_tree(request.events, "/events", 2, self._settings.json_depth)
         if len(request.traits) > self._settings.traits_limit:
             detail = f"a customer has {self._settings.traits_limit:,} traits at most"
             raise invalid([Problem("/traits", "too_many", detail)])
@@ -168,7 +168,7 @@ class AssignRoutes:
         )
 
     def _look_through(self, traits: Mapping[str, Any]) -> None:
-        check_tree(traits, "/traits", 1, self._settings.json_depth)
+        check_tree(traits, "/traits", 2, self._settings.json_depth)
         faults = check_names(traits)
         if faults:
             raise invalid(faults)

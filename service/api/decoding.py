@@ -154,13 +154,12 @@ _NUL = "U+0000 can't be stored in a text"
 def check_document(document: Any, depth: int) -> None:
     """`check_tree` for the body of an ordinary route; `depth`: of the setting JSON_DEPTH."""
     if isinstance(document, dict | list):
-        # Each group of a condition takes two levels; how deep groups may nest is the parser's to
-        # say, with the place.
-        check_tree(document, "", 1, 2 * depth + 2)
+        check_tree(document, "", 1, depth)
 
 
 def check_tree(value: Mapping[str, Any] | list[Any], pointer: str, depth: int, limit: int) -> None:
-    """Refuse what JSON can hold and PostgreSQL can't, and what is nested too deep."""
+    """Refuse what JSON can hold and PostgreSQL can't, and what is nested too deep: `value` is at
+    level `depth` of its document, of `limit` levels at most."""
     places: list[str] = []
     _collect(value, pointer, depth, limit, places)
     if places:
