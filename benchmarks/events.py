@@ -19,7 +19,8 @@ from benchmarks.prepared import command
 from benchmarks.report import Report
 from benchmarks.servers import free_port, serving
 from service.core.catalog import Catalog, Definition, compile_catalog
-from service.core.deciding import Input, State, decide
+from service.core.deciding import decide
+from service.core.decisions import Input, State
 from service.core.events import Event
 from service.core.instants import DAY, HOUR, format_instant, from_datetime
 from service.core.parsing import Schema

@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.ours import TYPES
 from benchmarks.workload import make_conditions, make_profiles
-from service.core.deciding import Input
+from service.core.decisions import Input
 from service.demo import setup
 from service.flows.demo import Demo
 from service.flows.publishing import Wanted

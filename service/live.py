@@ -6,17 +6,8 @@ from dataclasses import dataclass, field
 import structlog
 
 from service.core.catalog import Catalog
-from service.core.deciding import (
-    Decision,
-    Input,
-    Outputs,
-    Publication,
-    State,
-    Undecidable,
-    decide,
-    decide_together,
-    decision_of,
-)
+from service.core.deciding import decide, decide_together, decision_of
+from service.core.decisions import Decision, Input, Outputs, Publication, State, Undecidable
 from service.core.deriving import Derivations
 from service.core.personal import NOBODYS, Personal
 from service.core.traits import Profile

@@ -11,7 +11,7 @@ import uvicorn
 
 from service.api.app import create_app
 from service.api.services import Services
-from service.core.deciding import Decision, Input
+from service.core.decisions import Decision, Input
 from service.core.instants import SECOND
 from service.flows.publishing import Wanted
 from service.settings import Settings

@@ -7,7 +7,7 @@ import msgspec
 
 from service.core.bits import positions_of
 from service.core.catalog import Catalog
-from service.core.deciding import Transition
+from service.core.decisions import Transition
 from service.core.instants import format_instant
 from service.core.personal import NOBODYS, Personal
 from service.flows.assigning import Assignment

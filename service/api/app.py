@@ -35,7 +35,7 @@ from service.api.scopes import Table
 from service.api.services import Services
 from service.api.tracking import PATHS as TRACKING
 from service.api.tracking import TrackingRoutes
-from service.core.deciding import Undecidable
+from service.core.decisions import Undecidable
 from service.core.parsing import Invalid
 from service.store.database import CANT_READ, is_our_fault
 

@@ -16,7 +16,7 @@ from service.api.decoding import check_tree, decode
 from service.api.problems import HttpProblem, invalid, unavailable
 from service.core.access import LOCAL
 from service.core.access import Scope as Access
-from service.core.deciding import Undecidable
+from service.core.decisions import Undecidable
 from service.core.merging import check_names
 from service.core.parsing import Invalid, Problem
 from service.flows.assigning import Assigner

@@ -16,7 +16,7 @@ from service.api.profiles import memberships, profile, transition
 from service.api.schemas import Customer, Erased, HeldMembership, PersonExport, Transitions
 from service.api.services import Services, WithServices
 from service.core.access import Caller, Scope
-from service.core.deciding import State
+from service.core.decisions import State
 from service.core.parsing import Problem
 from service.core.personal import NOBODYS, Personal
 from service.flows.erasing import NobodyErased

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from service.api.schemas import Customer, HeldMembership, ModelAnswer, TraitValue, Transition
-from service.core.deciding import State, derived_of
+from service.core.decisions import State
 from service.core.instants import to_datetime
 from service.core.merging import value_at
 from service.core.personal import Personal
+from service.core.profiles import derived_of
 from service.live import Served
 from service.store.customers import TransitionRow
 

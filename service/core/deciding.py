@@ -6,189 +6,34 @@ since is settled, each change at its own instant; then the new input is folded i
 """
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from service.core.bits import bits_of, positions_of
 from service.core.catalog import Catalog
-from service.core.events import Event
-from service.core.instants import MINUTE, to_datetime
+from service.core.decisions import (
+    Decision,
+    Input,
+    Membership,
+    Outputs,
+    Publication,
+    Reason,
+    Score,
+    State,
+    Transition,
+    Undecidable,
+    no_models,
+)
+from service.core.instants import MINUTE
 from service.core.lookahead import Horizon, walk, walk_changing
-from service.core.matching import NO_LISTS, Lists, Prepared
+from service.core.matching import Prepared
 from service.core.merging import Change, Written, merge
 from service.core.orders import COMPLETED
 from service.core.problems import Problem, escape
+from service.core.profiles import derived_of, given_of, profile_of
 from service.core.timelines import Timeline
 
 CATCH_UP_AFTER = 100
 SEEN_EVERY = MINUTE
-
-Reason = Mapping[str, Any]
-
-
-class Membership(NamedTuple):
-    """Since when a customer is in a segment, and the definition's version that let them in."""
-
-    since: int
-    version: int
-
-
-class Transition(NamedTuple):
-    """A customer entered or left a segment. `sequence` numbers one customer's transitions."""
-
-    sequence: int
-    segment: str
-    entered: bool
-    version: int
-    at: int
-    reason: Reason
-
-
-class ModelOutput(Protocol):
-    """What a model says of one customer; None where it has nothing to say."""
-
-    @property
-    def label(self) -> str | None: ...
-    @property
-    def confidence(self) -> float | None: ...
-    @property
-    def score(self) -> float | None: ...
-    @property
-    def unusual(self) -> bool | None: ...
-
-
-class Undecidable(RuntimeError):
-    """The customer can't be decided now, for want of a model's answer; later it may be."""
-
-
-Outputs = Mapping[str, ModelOutput]
-Score = Callable[[Mapping[str, Any]], Outputs]
-
-
-def no_models(profile: Mapping[str, Any]) -> Outputs:
-    """The outputs of a service without models."""
-    return {}
-
-
-@dataclass(slots=True)
-class State:
-    """A customer as stored. Instants are microseconds since the epoch."""
-
-    customer_id: str
-    first_seen: int
-    last_seen: int
-    type: str = "person"
-    traits: dict[str, Any] = field(default_factory=dict)
-    times: dict[str, Written] = field(default_factory=dict)
-    sequence: int = 0
-    catalog_revision: int = 0
-    decided_at: int | None = None
-    due_at: int | None = None
-    memberships: dict[str, Membership] = field(default_factory=dict)
-    lists: Lists = NO_LISTS
-    # What derived traits need of the customer's events, by the series' key.
-    histories: dict[str, Timeline] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Patch:
-    """Given traits that a message carries, with the message's own time."""
-
-    traits: Mapping[str, Any]
-    written: Written
-
-
-@dataclass(frozen=True, slots=True)
-class Input:
-    """New facts about a customer: a patch of given traits, when and by whom; and the patches and
-    events of messages, in any order. `orders`: all that count, if what is known of some changed;
-    they stand for the events by which they were told. `unsettled`: orders, by store and id, that
-    may come to something else by now."""
-
-    traits: Mapping[str, Any]
-    at: int
-    source: str = "assign"
-    message_id: str | None = None
-    # Whether the customer did something now, or the service only looked again.
-    seen: bool = True
-    patches: Sequence[Patch] = ()
-    events: Sequence[Event] = ()
-    orders: Sequence[Event] | None = None
-    unsettled: Sequence[tuple[str, str]] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Publication:
-    """When the current catalog was published, and why; the reason of what it changes."""
-
-    at: int = 0
-    cause: str = "definition"
-
-
-@dataclass(slots=True)
-class Decision:
-    """What to store and to answer. `state` is the new state; `stored` says whether it differs."""
-
-    state: State
-    now: int
-    truths: int
-    horizon: Horizon
-    outputs: Outputs
-    changes: list[Change] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    transitions: list[Transition] = field(default_factory=list)
-    stored: bool = False
-    # The derived traits, and whether their events are no longer what was stored.
-    derived: Mapping[str, Any] = field(default_factory=dict)
-    remembered: bool = False
-    # What decided: the caller's own, to read positions and versions of models by.
-    served: Any = None
-
-
-def profile_of(
-    catalog: Catalog, state: State, outputs: Outputs, derived: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The traits of a customer, given and derived, with the record's facts and the models' outputs
-    beside them, whose names hold a dot or a colon, which no trait's may."""
-    profile = {**catalog.derivations.given(state.traits), **derived}
-    profile["customer_id"] = state.customer_id
-    for name in catalog.customer_facts:
-        profile[name] = _FACTS[name](state)
-    add_outputs(profile, outputs)
-    return profile
-
-
-_FACTS: dict[str, Callable[[State], Any]] = {
-    "customer.first_seen": lambda state: to_datetime(state.first_seen),
-    "customer.last_seen": lambda state: to_datetime(state.last_seen),
-    "customer.type": lambda state: state.type,
-    "customer_id": lambda state: state.customer_id,
-}
-
-
-def given_of(catalog: Catalog, state: State) -> Mapping[str, Any]:
-    """What derived traits are computed from: the given ones, and the record's facts they read."""
-    facts = catalog.derivations.customer_facts
-    return {**state.traits, **{name: _FACTS[name](state) for name in facts}}
-
-
-def derived_of(
-    catalog: Catalog, state: State, instant: int, overriding: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """The derived traits of a customer at an instant."""
-    if not catalog.derivations.any:
-        return {}
-    given = given_of(catalog, state)
-    return catalog.derivations.values(given, state.histories, instant, overriding)
-
-
-def add_outputs(profile: dict[str, Any], outputs: Outputs) -> None:
-    """Put models' outputs into a profile, as `model:NAME.OUTPUT`."""
-    for name, output in outputs.items():
-        profile[f"model:{name}.label"] = output.label
-        profile[f"model:{name}.confidence"] = output.confidence
-        profile[f"model:{name}.score"] = output.score
-        profile[f"model:{name}.unusual"] = output.unusual
 
 
 def decide(

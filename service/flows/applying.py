@@ -13,7 +13,8 @@ from service.core.access import SYSTEM, Author
 from service.core.blocks import BlockPlan, match_block
 from service.core.catalog import Catalog, Segment
 from service.core.columns import Block, Flags
-from service.core.deciding import State, derived_of, profile_of
+from service.core.decisions import State
+from service.core.profiles import derived_of, profile_of
 from service.core.sameness import same
 from service.flows import following
 from service.flows.checking import DECIDING, Wanted, check

@@ -6,19 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from service.core.deciding import (
-    Decision,
-    Input,
-    Outputs,
-    State,
-    add_outputs,
-    derived_problems,
-)
+from service.core.deciding import derived_problems
+from service.core.decisions import Decision, Input, Outputs, State
 from service.core.deriving import Histories
 from service.core.lookahead import Horizon, walk, walk_changing
 from service.core.matching import Prepared
 from service.core.merging import coerced, stands, without_nulls
 from service.core.problems import Invalid, Problem
+from service.core.profiles import add_outputs
 from service.flows.scoring_together import ScoringTogether
 from service.intake.assigned import events_of
 from service.live import Live, Served

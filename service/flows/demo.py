@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from service.core.access import SYSTEM
-from service.core.deciding import Input
+from service.core.decisions import Input
 from service.core.instants import to_datetime
 from service.flows.jobs import Jobs
 from service.flows.publishing import Publisher, Wanted

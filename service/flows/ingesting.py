@@ -5,7 +5,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from service.core.deciding import Decision, Input, Patch, Undecidable
+from service.core.decisions import Decision, Input, Patch, Undecidable
 from service.core.instants import MINUTE, to_datetime
 from service.core.merging import Written, coerced
 from service.core.parsing import Invalid, Problem

@@ -9,7 +9,7 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.core.deciding import Decision, Undecidable
+from service.core.decisions import Decision, Undecidable
 from service.core.instants import to_datetime
 from service.core.parsing import Invalid
 from service.live import Live

@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from service.core.deciding import State, derived_of, given_of
+from service.core.decisions import State
 from service.core.derived.cut_points import cut_points
 from service.core.derived.ranks import Order, Rank
 from service.core.instants import Moment
+from service.core.profiles import derived_of, given_of
 from service.flows.following import Follower
 from service.flows.publications import Publications
 from service.live import Live, Served

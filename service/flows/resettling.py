@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from service.core.deciding import Input
+from service.core.decisions import Input
 from service.core.instants import zone_named
 from service.settings import Settings
 from service.store.database import Database

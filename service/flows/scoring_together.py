@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from itertools import groupby
 from typing import Any
 
-from service.core.deciding import Outputs, Undecidable
+from service.core.decisions import Outputs, Undecidable
 from service.live import Served
 
 Asked = tuple[Served, Mapping[str, Any], "asyncio.Future[Outputs]"]

@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from service.core.deciding import Decision, Input, Membership, State, Undecidable
+from service.core.decisions import Decision, Input, Membership, State, Undecidable
 from service.core.deriving import Derivations
 from service.core.merging import count_traits
 from service.core.parsing import Invalid, Problem

@@ -10,7 +10,7 @@ from sqlalchemy import insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.core.catalog import Definition, Refusal
-from service.core.deciding import Publication
+from service.core.decisions import Publication
 from service.core.derived.cut_points import CutPoints
 from service.core.instants import from_datetime
 from service.core.parsing import Problem

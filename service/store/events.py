@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from service.core.deciding import State
+from service.core.decisions import State
 from service.core.deriving import Derivations
 from service.core.events import Event
 from service.core.instants import from_datetime, to_datetime

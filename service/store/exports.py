@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.core.deciding import Membership, State
+from service.core.decisions import Membership, State
 from service.core.instants import from_datetime
 
 AT_ONCE = 5_000

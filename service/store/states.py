@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from service.core.deciding import Decision, Membership, State
+from service.core.decisions import Decision, Membership, State
 from service.core.instants import format_instant, from_datetime, to_datetime
 from service.core.merging import Written
 

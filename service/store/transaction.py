@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 
-from service.core.deciding import Decision, Input, State, Undecidable
+from service.core.decisions import Decision, Input, State, Undecidable
 from service.core.instants import to_datetime
 from service.store import events, states
 from service.store.batches import Batch, Limits, Outcome, Serving, Work

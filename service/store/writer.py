@@ -16,7 +16,7 @@ from typing import Any
 import asyncpg
 import structlog
 
-from service.core.deciding import Decision, Input
+from service.core.decisions import Decision, Input
 from service.store.batches import Limits, NotStored, Outcome, Serving, Work
 from service.store.database import CANT_READ, UNAVAILABLE, Database
 from service.store.erasures import Erasures

@@ -7,14 +7,8 @@ from typing import Any
 import pytest
 
 from service.core.catalog import Catalog, Definition, compile_catalog
-from service.core.deciding import (
-    Decision,
-    Input,
-    Membership,
-    Publication,
-    State,
-    decide,
-)
+from service.core.deciding import decide
+from service.core.decisions import Decision, Input, Membership, Publication, State
 from service.core.instants import DAY, HOUR, MINUTE, SECOND, format_instant
 from service.core.lookahead import BOUNDARIES_WALKED, Horizon
 from service.core.merging import Written

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.core.catalog import Catalog, Definition, compile_catalog
-from service.core.deciding import Input, State, decide
+from service.core.deciding import decide
+from service.core.decisions import Input, State
 from service.core.deriving import Derivations
 from service.core.events import Event
 from service.core.instants import DAY, HOUR, LAST, parse_instant

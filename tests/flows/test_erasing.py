@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from service.api.services import Services
 from service.core.access import Author
-from service.core.deciding import Input
+from service.core.decisions import Input
 from service.core.instants import SECOND
 from service.flows import erasing
 from service.flows.erasing import Held, NobodyErased

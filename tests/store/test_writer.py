@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from service.api.services import Services
-from service.core.deciding import Input
+from service.core.decisions import Input
 from service.core.instants import DAY, MINUTE, SECOND, format_instant, to_datetime
 from service.core.parsing import Invalid
 from service.store.batches import NotStored

@@ -1,0 +1,54 @@
+"""Profiles: what conditions read of a stored customer, at an instant."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from service.core.catalog import Catalog
+from service.core.decisions import Outputs, State
+from service.core.instants import to_datetime
+
+
+def profile_of(
+    catalog: Catalog, state: State, outputs: Outputs, derived: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The traits of a customer, given and derived, with the record's facts and the models' outputs
+    beside them, whose names hold a dot or a colon, which no trait's may."""
+    profile = {**catalog.derivations.given(state.traits), **derived}
+    profile["customer_id"] = state.customer_id
+    for name in catalog.customer_facts:
+        profile[name] = _FACTS[name](state)
+    add_outputs(profile, outputs)
+    return profile
+
+
+_FACTS: dict[str, Callable[[State], Any]] = {
+    "customer.first_seen": lambda state: to_datetime(state.first_seen),
+    "customer.last_seen": lambda state: to_datetime(state.last_seen),
+    "customer.type": lambda state: state.type,
+    "customer_id": lambda state: state.customer_id,
+}
+
+
+def given_of(catalog: Catalog, state: State) -> Mapping[str, Any]:
+    """What derived traits are computed from: the given ones, and the record's facts they read."""
+    facts = catalog.derivations.customer_facts
+    return {**state.traits, **{name: _FACTS[name](state) for name in facts}}
+
+
+def derived_of(
+    catalog: Catalog, state: State, instant: int, overriding: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The derived traits of a customer at an instant."""
+    if not catalog.derivations.any:
+        return {}
+    given = given_of(catalog, state)
+    return catalog.derivations.values(given, state.histories, instant, overriding)
+
+
+def add_outputs(profile: dict[str, Any], outputs: Outputs) -> None:
+    """Put models' outputs into a profile, as `model:NAME.OUTPUT`."""
+    for name, output in outputs.items():
+        profile[f"model:{name}.label"] = output.label
+        profile[f"model:{name}.confidence"] = output.confidence
+        profile[f"model:{name}.score"] = output.score
+        profile[f"model:{name}.unusual"] = output.unusual
