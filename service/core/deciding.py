@@ -233,8 +233,11 @@ class _Run:
         for patch in given.patches:
             self.merge(patch.traits, patch.written)
         self.remember(given)
-        if given.seen and given.at - state.last_seen >= SEEN_EVERY:
-            state.last_seen = given.at
+        seen_at = given.at
+        if given.cause is not None:  # what is told with it may be of years
+            seen_at = max([seen_at, *(event.at for event in given.events)])
+        if given.seen and seen_at - state.last_seen >= SEEN_EVERY:
+            state.last_seen = seen_at
             self.stored = True
             if "customer.last_seen" in self.catalog.customer_facts:
                 self.prepared = None
@@ -271,7 +274,9 @@ class _Run:
             self.prepared = None
 
     def reason(self, given: Input) -> Reason:
-        """The reason of what new facts change: the last event, or which traits."""
+        """The reason of what new facts change: the last event, which traits, or their cause."""
+        if given.cause is not None:
+            return {"kind": given.cause}
         if given.events and not self.changes:
             return {"kind": "event", "event": max(given.events, key=lambda event: event.at).name}
         if given.orders is not None and not self.changes:

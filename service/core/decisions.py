@@ -91,7 +91,8 @@ class Input:
     """New facts about a customer: a patch of given traits, when and by whom; and the patches and
     events of messages, in any order. `orders`: all that count, if what is known of some changed;
     they stand for the events by which they were told. `unsettled`: orders, by store and id, that
-    may come to something else by now."""
+    may come to something else by now. `cause`: the reason of what it changes, where that is not
+    what it holds: an import."""
 
     traits: Mapping[str, Any]
     at: int
@@ -103,6 +104,7 @@ class Input:
     events: Sequence[Event] = ()
     orders: Sequence[Event] | None = None
     unsettled: Sequence[tuple[str, str]] = ()
+    cause: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import pytest
 from service.core.catalog import Catalog, Definition, compile_catalog
 from service.core.deciding import decide
 from service.core.decisions import Decision, Input, Membership, Publication, State
+from service.core.events import Event
 from service.core.instants import DAY, HOUR, MINUTE, SECOND, format_instant
 from service.core.lookahead import BOUNDARIES_WALKED, Horizon
 from service.core.merging import Written
@@ -339,3 +340,16 @@ def test_looking_again_when_nothing_is_due_stores_nothing_and_answers() -> None:
     assert keys_of(served, decision.truths) == {"recent"}
     assert decision.horizon.valid_until == NOW + 6 * DAY
     assert decision.state.decided_at == NOW
+
+
+def test_what_an_import_changes_has_that_reason_and_dates_who_was_seen() -> None:
+    rule = {"field": "event:A", "operator": ">=", "value": 2, "aggregate": {"function": "count"}}
+    condition = {"combinator": "and", "rules": [rule]}
+    served = catalog(segment("adult", ADULT), Definition("twice", 1, "twice", condition))
+    events = [Event("A", NOW - days * DAY, {}, str(days), "import") for days in (9, 2)]
+    told = Input({"age": 30}, NOW - 9 * DAY, source="import", events=events, cause="import")
+    decision = decide(served, newcomer(NOW - 9 * DAY), NOW, told)
+    assert {t.segment: t.reason for t in decision.transitions} == {
+        "adult": {"kind": "import"}, "twice": {"kind": "import"},
+    }  # fmt: skip
+    assert (decision.state.first_seen, decision.state.last_seen) == (NOW - 9 * DAY, NOW - 2 * DAY)
