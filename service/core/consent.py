@@ -191,7 +191,7 @@ def _object(traits: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-_NEVER = {channel: Status.NEVER.value for channel in CHANNELS}
+_NEVER = dict.fromkeys(CHANNELS, Status.NEVER.value)
 _NOWHERE = dict.fromkeys(CHANNELS, False)
 
 

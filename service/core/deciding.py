@@ -8,6 +8,7 @@ since is settled, each change at its own instant; then the new input is folded i
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from service.core import consent
 from service.core.bits import bits_of, positions_of
 from service.core.catalog import Catalog
 from service.core.decisions import (
@@ -23,6 +24,7 @@ from service.core.decisions import (
     Undecidable,
     no_models,
 )
+from service.core.events import Event
 from service.core.instants import MINUTE
 from service.core.lookahead import Horizon, walk, walk_changing
 from service.core.matching import Prepared
@@ -151,6 +153,8 @@ class _Run:
         self.truths = 0
         self.horizon = Horizon()
         self.decided: int | None = None
+        # Whether traits were told, and not only events that change some.
+        self.told_traits = False
 
     def prepare(self, instant: int) -> Asking[Prepared]:
         """The profile at an instant, looked up."""
@@ -232,6 +236,9 @@ class _Run:
             self.merge(traits, Written(given.at, given.message_id, given.source))
         for patch in given.patches:
             self.merge(patch.traits, patch.written)
+        self.told_traits = bool(self.changes)
+        for event in given.events:
+            self.hear(event)
         self.remember(given)
         seen_at = given.at
         if given.cause is not None:  # what is told with it may be of years
@@ -257,12 +264,22 @@ class _Run:
             self.prepared = None
 
     def merge(self, traits: Mapping[str, Any], written: Written) -> None:
-        """Merge given traits into the customer's."""
-        state = self.state
-        names = self.catalog.derivations.names
+        """Merge given traits into the customer's, but what nobody can set."""
+        names = self.catalog.derivations.unwritable
         if not names.isdisjoint(traits):
             self.problems += derived_problems(names & traits.keys())
             traits = {name: value for name, value in traits.items() if name not in names}
+        self.fold(traits, written)
+
+    def hear(self, event: Event) -> None:
+        """Fold what an event says of consents. What it says wrongly was told when it came in."""
+        told = consent.told(event)
+        if isinstance(told, consent.Told):
+            source = told.source or event.source
+            self.fold(told.patch, Written(event.at, event.message_id, source))
+
+    def fold(self, traits: Mapping[str, Any], written: Written) -> None:
+        state = self.state
         merged = merge(state.traits, state.times, traits, written, self.catalog.schema)
         if written.message_id is not None and merged.times != state.times:
             # Older messages may still come: they have to meet the time of a value told again.
@@ -277,9 +294,9 @@ class _Run:
         """The reason of what new facts change: the last event, which traits, or their cause."""
         if given.cause is not None:
             return {"kind": given.cause}
-        if given.events and not self.changes:
+        if given.events and not self.told_traits:
             return {"kind": "event", "event": max(given.events, key=lambda event: event.at).name}
-        if given.orders is not None and not self.changes:
+        if given.orders is not None and not self.told_traits:
             return {"kind": "event", "event": COMPLETED}
         names = sorted({change.path for change in self.changes})[:20]
         return {"kind": "trait", "traits": names} if names else {"kind": "trait"}

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, tzinfo
 from typing import Any
 
+from service.core import consent
 from service.core.aggregates import Aggregate, Series
 from service.core.derived.plan import Plan
 from service.core.events import Event
@@ -44,7 +45,10 @@ class Derivations:
             self.by_event.setdefault(each.event, []).append(each)
         # The traits that callers can't give, and the fields that time alone can change.
         computed = () if plan is None else plan.traits
-        self.names = frozenset(name for name in (*self.aggregates, *computed) if ":" not in name)
+        own = (name for name in (*self.aggregates, *computed) if ":" not in name)
+        self.names = frozenset((*own, consent.REACHABLE))
+        # What nobody can set: of suppressions events tell.
+        self.unwritable = self.names | {consent.SUPPRESSED}
         moving = {name for name, each in self.aggregates.items() if each.moves}
         self.moving = frozenset(moving | (plan.moving if plan is not None else frozenset()))
         self.customer_facts = frozenset[str]() if plan is None else plan.customer_facts
@@ -66,10 +70,12 @@ class Derivations:
         `traits`: those that are given, and facts of the record; `overridden`: values that stand
         in for derived ones."""
         found = self._aggregated(histories, now) if histories else dict(self._nothing)
+        found |= reached(traits)
         if overridden:
             found |= overridden
         if self.plan is not None:
             profile = {**self.given(traits), **found}
+            consent.fill(profile)
             self.plan.evaluate(profile, Moment(now, self.zone), histories, overridden or ())
             found |= {name: profile[name] for name in self.plan.traits if name in profile}
         return found
@@ -77,6 +83,8 @@ class Derivations:
     def reading(self, names: Collection[str]) -> frozenset[str]:
         """The derived traits that are computed from any of these, or of what is below them."""
         roots = {name.partition(".")[0] for name in names}
+        if not consent.SHAPED.isdisjoint(roots):
+            roots.add(consent.REACHABLE)
         for name, trait in ({} if self.plan is None else self.plan.traits).items():
             if not trait.reads.isdisjoint(roots):
                 roots.add(name)
@@ -134,6 +142,14 @@ class Derivations:
         """The timelines of every series over all events of a customer."""
         entries = self.entries(events)
         return {key: Timeline.of(entries.get(key, ())) for key in self.series}
+
+
+def reached(traits: Mapping[str, Any]) -> dict[str, Any]:
+    """Where a customer with these traits can be reached, as the derived trait; nothing where they
+    were never asked: of them conditions read that they can't be."""
+    if consent.CONSENT not in traits:
+        return {}
+    return {consent.REACHABLE: consent.reachable(traits)}
 
 
 NO_DERIVATIONS = Derivations()

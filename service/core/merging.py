@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from service.core import consent
 from service.core.parsing import Problem, Schema, escape
 from service.core.traits import WRONG_TYPE, TraitType, Uncoercible, coerce, is_number, read
 
@@ -89,6 +90,8 @@ _READ_AS_THEY_STAND = frozenset(
 def stands(patch: Mapping[str, Any], schema: Schema) -> bool:
     """Whether a patch plainly is what it comes to: every value is of its declared type, and none
     is a removal or an object to look into. Most are; telling costs a fraction of `coerced`."""
+    if not consent.SHAPED.isdisjoint(patch):
+        return False
     natural = schema.natural
     for name, value in patch.items():
         if type(value) in natural.get(name, _PLAIN):
@@ -106,9 +109,11 @@ def stands(patch: Mapping[str, Any], schema: Schema) -> bool:
 
 def coerced(patch: Mapping[str, Any], schema: Schema) -> tuple[Mapping[str, Any], list[Problem]]:
     """A patch with declared types applied; values that can't be taken are left out and told."""
-    if not schema.types or stands(patch, schema):
-        return patch, []
     problems: list[Problem] = []
+    if not consent.SHAPED.isdisjoint(patch):
+        patch, problems = consent.fitting(patch)
+    if not schema.types or stands(patch, schema):
+        return patch, problems
     return _coerced(patch, schema, "", "/traits", problems), problems
 
 

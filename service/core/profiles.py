@@ -3,8 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from service.core import consent
 from service.core.catalog import Catalog
 from service.core.decisions import Outputs, State
+from service.core.deriving import reached
 from service.core.instants import to_datetime
 
 
@@ -18,6 +20,7 @@ def profile_of(
     for name in catalog.customer_facts:
         profile[name] = _FACTS[name](state)
     add_outputs(profile, outputs)
+    consent.fill(profile)
     return profile
 
 
@@ -40,7 +43,7 @@ def derived_of(
 ) -> dict[str, Any]:
     """The derived traits of a customer at an instant."""
     if not catalog.derivations.any:
-        return {}
+        return {**reached(state.traits), **(overriding or {})}
     given = given_of(catalog, state)
     return catalog.derivations.values(given, state.histories, instant, overriding)
 

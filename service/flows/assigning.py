@@ -6,18 +6,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from service.core import consent
+from service.core.consent import Told
 from service.core.deciding import derived_problems
 from service.core.decisions import Decision, Input, Outputs, State
 from service.core.deriving import Histories
+from service.core.events import Event
 from service.core.lookahead import Horizon, walk, walk_changing
 from service.core.matching import Prepared
-from service.core.merging import coerced, stands, without_nulls
+from service.core.merging import Written, coerced, merge, stands, without_nulls
+from service.core.parsing import Schema
 from service.core.problems import Invalid, Problem
 from service.core.profiles import add_outputs
 from service.flows.scoring_together import ScoringTogether
 from service.intake.assigned import events_of
 from service.live import Live, Served
-from service.store import events, states
+from service.store import events, identities, states
 from service.store.database import CANT_READ, Database
 from service.store.writer import StoreUnavailable, Writer
 
@@ -49,6 +53,21 @@ def named(decision: Decision) -> Mapping[str, Any]:
     return {name: value for name, value in decision.derived.items() if ":" not in name}
 
 
+def _heard(
+    traits: Mapping[str, Any], events: Sequence[Event], now: int, schema: Schema
+) -> Mapping[str, Any]:
+    """Traits given at an instant, with what events say of consents."""
+    told = [(event, said) for event in events if isinstance(said := consent.told(event), Told)]
+    if not told:
+        return traits
+    given = {name: traits[name] for name in consent.SHAPED & traits.keys()}
+    merged = merge({}, {}, given, Written(now, None, "assign"), schema)
+    for event, said in told:
+        written = Written(event.at, event.message_id, event.source)
+        merged = merge(merged.traits, merged.times, said.patch, written, schema)
+    return {**traits, **merged.traits}
+
+
 class Assigner:
     """Answers who is in which segments."""
 
@@ -74,7 +93,9 @@ class Assigner:
         derivations = catalog.derivations
         histories: Histories = {}
         if told:
-            histories = derivations.histories(events_of(told, None, now, _new_id))
+            events = events_of(told, None, now, _new_id)
+            histories = derivations.histories(events)
+            fitting = _heard(fitting, events, now, catalog.schema)
 
         # Their own word for a derived trait counts: nothing is stored.
         own = {name: fitting[name] for name in derivations.names & fitting.keys()}
@@ -82,13 +103,14 @@ class Assigner:
         def derived_at(at: int) -> dict[str, Any]:
             return {**fitting, **derivations.values(fitting, histories, at, own)}
 
-        deriving = derivations.any
+        deriving = derivations.any or consent.CONSENT in fitting
         known = derived_at(now) if deriving else fitting
         outputs = await self._scoring.outputs(served, known)
         if not deriving:
             now = self._clock()
         profile = dict(known)
         add_outputs(profile, outputs)
+        consent.fill(profile)
         # Who has no id is on no list; without the store nobody knows what lists there are.
         lists = NOTHING_KNOWN if self._live.store_available else None
         prepared = catalog.matcher.prepare(profile, lists)
@@ -97,6 +119,7 @@ class Assigner:
 
             def profile_at(at: int) -> tuple[Prepared, int | None]:
                 moved = {**profile, **derived_at(at)}
+                consent.fill(moved)
                 until = derivations.next_change(moved, histories, at)
                 return catalog.matcher.prepare(moved, lists), until
 
@@ -120,7 +143,7 @@ class Assigner:
         Raises Overloaded, StoreUnavailable, NotStored, Invalid, Undecidable.
         """
         now = self._clock()
-        derived = self._live.served.catalog.derivations.names & traits.keys()
+        derived = self._live.served.catalog.derivations.unwritable & traits.keys()
         if derived:
             raise Invalid(derived_problems(derived))
         events = events_of(told, customer_id, now, _new_id) if told else ()
@@ -147,15 +170,13 @@ class Assigner:
         try:
             async with self._database.engine.connect() as connection:
                 raw = (await connection.get_raw_connection()).driver_connection
-                state = (await states.read(raw, [customer_id])).get(customer_id)
-                if state is not None and served.has_lists:
-                    lists = await states.read_lists(raw, [customer_id])
-                    state.lists = lists.get(customer_id, NOTHING_KNOWN)
-                if state is not None:
-                    await events.load_histories(
-                        raw, {customer_id: state}, served.derivations, served.revision
-                    )
-                return state
+                person = await identities.persons(raw, [customer_id])
+                customer_id = person.get(customer_id, customer_id)
+                found = await states.read(raw, [customer_id])
+                if served.has_lists:
+                    await states.load_lists(raw, found)
+                await events.load_histories(raw, found, served.derivations, served.revision)
+                return found.get(customer_id)
         except CANT_READ as error:
             raise StoreUnavailable(type(error).__name__) from error
 

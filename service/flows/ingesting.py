@@ -5,6 +5,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+from service.core.deciding import derived_problems
 from service.core.decisions import Decision, Input, Patch, Undecidable
 from service.core.instants import MINUTE, to_datetime
 from service.core.merging import Written, coerced
@@ -144,12 +145,16 @@ def _refused(message: Message, error: BaseException) -> Reject:
 
 
 def _left_out(group: Group, decision: Decision) -> list[Reject]:
-    """Traits whose values did not fit their declared types, each with its message."""
-    schema = decision.served.catalog.schema
+    """Traits that nobody can set, or whose values did not fit, each with its message."""
+    catalog = decision.served.catalog
+    unwritable = catalog.derivations.unwritable
     return [
         _reject(message, problem)
         for message in group
-        for problem in coerced(message.traits, schema)[1]
+        for problem in (
+            *derived_problems(unwritable & message.traits.keys()),
+            *coerced(message.traits, catalog.schema)[1],
+        )
     ]
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from service.core import consent
 from service.core.events import Event
 from service.core.instants import MINUTE
 from service.core.order_messages import KINDS, order_message
@@ -84,11 +85,12 @@ class _Reading:
             timed = "timestamp" in document
             message_id = _derived(customer_id, document) if timed else new_id()
         event = Event(str(name), at, properties, message_id, SOURCE)
+        told: object = consent.told(event)
         if event.name in KINDS:
             told = order_message(event, event.store, customer_id)
-            if isinstance(told, list):
-                for problem in told:
-                    self.refuse(problem.pointer, problem.code, problem.detail)
+        if isinstance(told, list):
+            for problem in told:
+                self.refuse(problem.pointer, problem.code, problem.detail)
         return event
 
     def instant(self, written: Any, now: int) -> int:

@@ -12,12 +12,14 @@ from typing import Any
 
 import msgspec
 
+from service.core import consent
 from service.core.events import DEFAULT_STORE, Event
 from service.core.identities import anonymous_customer
 from service.core.order_messages import KINDS, order_message
 from service.core.parsing import Problem, escape
 from service.intake.bodies import Envelope
 from service.intake.clocks import instant_of, true_time
+from service.intake.consents import with_consents, withdrawals
 from service.intake.contexts import context_traits, event_context, page_properties
 from service.intake.messages import Message, Reject, Taken
 from service.intake.traits import NOTHING_WITHHELD, Withheld, fitting, folded, folded_company
@@ -122,6 +124,7 @@ class _Reading:
             told_event = Event(
                 event, at, whole, self.message_id, self.terms.source, self.terms.store
             )
+            self.consenting(told_event)
             if event in KINDS:
                 order = order_message(told_event, self.terms.store, self.customer_id)
                 if isinstance(order, list):
@@ -183,7 +186,28 @@ class _Reading:
             result |= self.fit(folded(self.object(body, "traits")), "/traits")
         elif kind == "group":
             result |= self.company(body)
-        return result
+        return self.consents(result, context)
+
+    def consents(self, traits: dict[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:
+        """Traits with consents that are told in vendors' shapes; from a page, what it may tell."""
+        if not self.terms.browser:
+            return with_consents(traits, context)
+        given = with_consents(withdrawals(traits, "/traits", self.faults), context)
+        return self.terms.withheld.without(withdrawals(given, "", []), "", [])
+
+    def consenting(self, event: Event) -> None:
+        """Tell what is wrong with an event of consents, which stands and changes none then. Raises
+        _Refused where a page may not tell of it."""
+        said = consent.told(event)
+        if isinstance(said, list):
+            self.faults += said
+        if not self.terms.browser or event.name not in consent.KINDS:
+            return
+        withheld: list[Problem] = []
+        if isinstance(said, consent.Told):
+            self.terms.withheld.without(dict(said.patch), "", withheld)
+        if withheld or event.name in consent.SERVER_ONLY:
+            raise _Refused("server_only", f"only servers may tell of {event.name}", "/event")
 
     def company(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """The traits that a group message gives."""
