@@ -9,6 +9,7 @@ from service.core.catalog import Catalog
 from service.core.deciding import decide, decide_together, decision_of
 from service.core.decisions import Decision, Input, Outputs, Publication, State, Undecidable
 from service.core.deriving import Derivations
+from service.core.parsing import Schema
 from service.core.personal import NOBODYS, Personal
 from service.core.traits import Profile
 from service.scoring.errors import ScorerUnavailable
@@ -62,6 +63,11 @@ class Served:
     def revision(self) -> int:
         """The catalog's revision."""
         return self.catalog.revision
+
+    @property
+    def schema(self) -> Schema:
+        """What traits are declared as."""
+        return self.catalog.schema
 
     @property
     def has_lists(self) -> bool:

@@ -16,6 +16,7 @@ from service.core.decisions import (
     Input,
     Membership,
     Outputs,
+    Patch,
     Publication,
     Reason,
     Score,
@@ -138,6 +139,7 @@ class _Run:
         self.catalog = catalog
         self.state = state
         self.changes: list[Change] = []
+        self.folded: list[Patch] = []
         self.problems: list[Problem] = []
         self.transitions: list[Transition] = []
         self.stored = state.decided_at is None or state.catalog_revision != catalog.revision
@@ -280,6 +282,7 @@ class _Run:
 
     def fold(self, traits: Mapping[str, Any], written: Written) -> None:
         state = self.state
+        self.folded.append(Patch(traits, written))
         merged = merge(state.traits, state.times, traits, written, self.catalog.schema)
         if written.message_id is not None and merged.times != state.times:
             # Older messages may still come: they have to meet the time of a value told again.
@@ -349,6 +352,7 @@ class _Run:
             horizon=self.horizon,
             outputs=self.outputs,
             changes=self.changes,
+            folded=self.folded,
             problems=self.problems,
             transitions=self.transitions,
             stored=self.stored,

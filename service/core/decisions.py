@@ -73,6 +73,8 @@ class State:
     decided_at: int | None = None
     due_at: int | None = None
     memberships: dict[str, Membership] = field(default_factory=dict)
+    # Whether other ids than this one are theirs too: what came with each is kept apart.
+    fragmented: bool = False
     lists: Lists = NO_LISTS
     # What derived traits need of the customer's events, by the series' key.
     histories: dict[str, Timeline] = field(default_factory=dict)
@@ -105,6 +107,8 @@ class Input:
     orders: Sequence[Event] | None = None
     unsettled: Sequence[tuple[str, str]] = ()
     cause: str | None = None
+    # The id that this came with, where it is another than the customer's own.
+    came_with: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +129,8 @@ class Decision:
     horizon: Horizon
     outputs: Outputs
     changes: list[Change] = field(default_factory=list)
+    # All that was merged into the traits, whether it changed them or not.
+    folded: list[Patch] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     transitions: list[Transition] = field(default_factory=list)
     stored: bool = False

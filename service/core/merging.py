@@ -5,7 +5,7 @@ replace whole; other objects merge member by member. A removal is remembered lik
 an older value that arrives later does not revive what was removed.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -156,6 +156,13 @@ def merge(
     if len(result.times) > REMOVALS_COUNTED_FROM:
         _forget_old_removals(result)
     return result
+
+
+def write_paths(result: Merge, paths: Iterable[tuple[str, Any, Written]]) -> None:
+    """Write paths one by one into `result`, which is changed: each a path as `leaves` gives them,
+    its value (None removes) and when it was written."""
+    for path, value, written in paths:
+        _write(result, path, _copied(value) if isinstance(value, dict) else value, written)
 
 
 def value_at(traits: Mapping[str, Any], path: str) -> Any:

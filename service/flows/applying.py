@@ -222,10 +222,10 @@ class _Effect:
 async def _on_lists(connection: AsyncConnection, batch: Sequence[State]) -> dict[str, Flags]:
     """For each list that one of the customers is on, which of them are."""
     raw: Any = (await connection.get_raw_connection()).driver_connection
-    lists = await states.read_lists(raw, [state.customer_id for state in batch])
+    await states.load_lists(raw, {state.customer_id: state for state in batch})
     flags: dict[str, Flags] = {}
     for row, state in enumerate(batch):
-        for key in lists.get(state.customer_id, ()):
+        for key in state.lists or ():
             if key not in flags:
                 flags[key] = np.zeros(len(batch), dtype=bool)
             flags[key][row] = True

@@ -21,7 +21,7 @@ from service.core.profiles import add_outputs
 from service.flows.scoring_together import ScoringTogether
 from service.intake.assigned import events_of
 from service.live import Live, Served
-from service.store import events, states
+from service.store import events, identities, states
 from service.store.database import CANT_READ, Database
 from service.store.writer import StoreUnavailable, Writer
 
@@ -170,15 +170,13 @@ class Assigner:
         try:
             async with self._database.engine.connect() as connection:
                 raw = (await connection.get_raw_connection()).driver_connection
-                state = (await states.read(raw, [customer_id])).get(customer_id)
-                if state is not None and served.has_lists:
-                    lists = await states.read_lists(raw, [customer_id])
-                    state.lists = lists.get(customer_id, NOTHING_KNOWN)
-                if state is not None:
-                    await events.load_histories(
-                        raw, {customer_id: state}, served.derivations, served.revision
-                    )
-                return state
+                person = await identities.persons(raw, [customer_id])
+                customer_id = person.get(customer_id, customer_id)
+                found = await states.read(raw, [customer_id])
+                if served.has_lists:
+                    await states.load_lists(raw, found)
+                await events.load_histories(raw, found, served.derivations, served.revision)
+                return found.get(customer_id)
         except CANT_READ as error:
             raise StoreUnavailable(type(error).__name__) from error
 

@@ -11,7 +11,7 @@ import structlog
 from service.core.decisions import Decision, Input, Membership, State, Undecidable
 from service.core.deriving import Derivations
 from service.core.merging import count_traits
-from service.core.parsing import Invalid, Problem
+from service.core.parsing import Invalid, Problem, Schema
 
 log = structlog.get_logger()
 
@@ -30,6 +30,10 @@ class Serving(Protocol):
     @property
     def derivations(self) -> Derivations:
         """The aggregates of events that deciding evaluates."""
+
+    @property
+    def schema(self) -> Schema:
+        """What traits are declared as."""
 
     @property
     def has_lists(self) -> bool:
@@ -70,6 +74,8 @@ class Outcome:
     decided: list[tuple[Work, Decision | None]] = field(default_factory=list)
     failed: list[tuple[Work, Exception]] = field(default_factory=list)
     held: list[Work] = field(default_factory=list)
+    # Work of ids that belong to others by now, each with who is to be decided instead.
+    moved: list[tuple[Work, str]] = field(default_factory=list)
 
 
 class Batch:

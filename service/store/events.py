@@ -28,8 +28,13 @@ _INSERT = """insert into events
   order by source, message_id on conflict do nothing
   returning source, message_id"""
 
-_READ = """select customer_id, name, at, properties::text, message_id, source from events
-  where customer_id = any($1::text[]) and name = any($2::text[]) order by customer_id, at"""
+# Events keep the id that they came with; the ids of one customer count together.
+_READ = """select coalesce(person, e.customer_id) as customer_id, name, at, properties::text,
+    message_id, source
+  from events e left join links l on l.customer_id = e.customer_id
+  where e.customer_id = any($1::text[] || array(
+      select customer_id from links where person = any($1::text[])))
+    and name = any($2::text[]) order by 1, at"""
 
 _READ_HISTORIES = """select customer_id, timelines from histories
   where customer_id = any($1::text[])"""

@@ -36,13 +36,15 @@ _OWNERS = """select store, order_id, customer_id from orders
     and customer_id is not null"""
 
 _WRITE = """update orders o set
-    customer_id = n.customer_id, placed_at = n.placed_at, facts = n.facts::jsonb, net = n.net,
+    owner = n.owner, placed_at = n.placed_at,
+    customer_id = coalesce((select person from links where customer_id = n.owner), n.owner),
+    facts = n.facts::jsonb, net = n.net,
     gross = n.gross, discount = n.discount, refunded = n.refunded, currency = n.currency,
     rates = n.rates::jsonb, event = n.event, cancelled_at = n.cancelled_at, pending = n.pending,
     lacks = n.lacks, updated_at = $1
   from unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::text[], $7::numeric[],
     $8::numeric[], $9::numeric[], $10::numeric[], $11::text[], $12::text[], $13::text[],
-    $14::timestamptz[], $15::text[], $16::text[]) as n (store, order_id, customer_id, placed_at,
+    $14::timestamptz[], $15::text[], $16::text[]) as n (store, order_id, owner, placed_at,
     facts, net, gross, discount, refunded, currency, rates, event, cancelled_at, pending, lacks)
   where o.store = n.store and o.order_id = n.order_id"""
 

@@ -11,12 +11,13 @@ import msgspec
 
 from service.core.decisions import Decision, Membership, State
 from service.core.instants import format_instant, from_datetime, to_datetime
+from service.core.matching import NO_LISTS
 from service.core.merging import Written
 
 Connection: TypeAlias = Any  # asyncpg.Connection, which has no type hints
 
 _COLUMNS = """customer_id, type, first_seen, last_seen, traits::text, trait_times, membership,
-  sequence, catalog_revision, decided_at, due_at"""
+  sequence, catalog_revision, decided_at, due_at, fragmented"""
 
 # Rows that others hold are left to the next batch.
 _LOCK = f"""select {_COLUMNS}, (select revision from catalog_head) as head
@@ -33,8 +34,11 @@ _INSERT = """insert into customers (customer_id, first_seen, last_seen)
 
 _READ = f"select {_COLUMNS} from customers where customer_id = any($1::text[])"
 
-_LISTS = """select customer_id, array_agg(segment_key) as keys from list_members
-  where customer_id = any($1::text[]) group by customer_id"""
+# A customer is on a list under any of their ids.
+_LISTS = """select person, array_agg(segment_key) as keys
+  from (select id as person, id as customer_id from unnest($1::text[]) as own (id)
+    union all select person, customer_id from links where person = any($1::text[])) as ids
+  join list_members using (customer_id) group by person"""
 
 # What callers word comes as arrays. The rest comes joined, a column in one text, which costs the
 # driver one value instead of one a row: JSON by a character that it never holds, everything else
@@ -111,7 +115,7 @@ def encode_times(times: Mapping[str, Written]) -> str:
 def state_of(row: Any) -> State:
     """A row of `_COLUMNS`, and maybe more, as a state; lists are not part of it."""
     (customer_id, kind, first_seen, last_seen, traits, times, membership, sequence, revision,
-     decided_at, due_at, *_) = row  # fmt: skip
+     decided_at, due_at, fragmented, *_) = row  # fmt: skip
     return State(
         customer_id=customer_id,
         type=kind,
@@ -124,6 +128,7 @@ def state_of(row: Any) -> State:
         decided_at=None if decided_at is None else from_datetime(decided_at),
         due_at=None if due_at is None else from_datetime(due_at),
         memberships=_membership_decoder.decode(membership),
+        fragmented=fragmented,
     )
 
 
@@ -164,12 +169,12 @@ async def read(connection: Connection, customer_ids: Sequence[str]) -> dict[str,
     return {row["customer_id"]: state_of(row) for row in rows}
 
 
-async def read_lists(
-    connection: Connection, customer_ids: Sequence[str]
-) -> dict[str, frozenset[str]]:
-    """Keys of the lists that customers are on; who is on none has no entry."""
-    rows = await connection.fetch(_LISTS, customer_ids)
-    return {row["customer_id"]: frozenset(row["keys"]) for row in rows}
+async def load_lists(connection: Connection, states: Mapping[str, State]) -> None:
+    """Put into each state, by customer, the keys of the lists that they are on."""
+    rows = await connection.fetch(_LISTS, list(states))
+    on = {row["person"]: frozenset(row["keys"]) for row in rows}
+    for customer_id, state in states.items():
+        state.lists = on.get(customer_id, NO_LISTS)
 
 
 async def write(
@@ -179,7 +184,8 @@ async def write(
     before: Mapping[str, Mapping[str, Membership]],
 ) -> None:
     """Write decisions, each with its traits as JSON: customers, memberships, transitions and the
-    history of traits. `before`: the memberships each customer had."""
+    history of traits; of the fragmented others keep the history, by the ids that it came with.
+    `before`: the memberships each customer had."""
     customers: list[tuple[str, ...]] = []
     entered: list[tuple[str, ...]] = []
     exited: list[tuple[str, ...]] = []
@@ -220,7 +226,7 @@ async def write(
                     reason,
                 )
             )
-        for change in decision.changes:
+        for change in () if state.fragmented else decision.changes:
             written = change.written
             value = "" if change.value is None else _encode(change.value).decode()
             at = format_instant(written.at)

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Numeric,
     Table,
     Text,
+    UniqueConstraint,
     func,
     text,
 )
@@ -131,6 +132,8 @@ customers = Table(
     Column("catalog_revision", BigInteger, nullable=False, server_default=text("0")),
     Column("decided_at", Instant),
     Column("due_at", Instant),
+    # Whether more ids than this one are this customer's: then `fragments` has what came with each.
+    Column("fragmented", Boolean, nullable=False, server_default=text("false")),
     Index(None, "due_at", postgresql_where=text("due_at is not null")),
     # Room on the page for the next version of a row: updates need not touch the indexes. Rows up
     # to a page stay as they are: compressing them is a third of the time of writing them.
@@ -332,6 +335,8 @@ orders = Table(
     Column("order_id", Id, primary_key=True),
     # No foreign key: only the writer writes here, and an order may come before its customer.
     Column("customer_id", Id),
+    # Whose it is as it was told: an id that is joined to the customer's, or the same.
+    Column("owner", Id),
     Column("placed_at", Instant),
     # All that messages told: `service.core.order_facts.Facts`. The other columns follow from it.
     Column("facts", JSONB, nullable=False, server_default=text("'{}'")),
@@ -399,4 +404,53 @@ rank_cuts = Table(
     Column("as_of", Instant, nullable=False),
     # `service.core.derived.cut_points`
     Column("cuts", LargeBinary, nullable=False),
+)
+
+identities = Table(
+    "identities",
+    metadata,
+    # What somebody is known by beside the caller's id, with the customer id that it has itself.
+    Column("customer_id", Id, primary_key=True),
+    Column("kind", Id, nullable=False),
+    Column("value", Id, nullable=False),
+    UniqueConstraint("kind", "value"),
+)
+
+claims = Table(
+    "claims",
+    metadata,
+    # `service.core.identities.Claim`: that an id is somebody's, as it was told first.
+    Column("customer_id", Id, primary_key=True),
+    Column("claimant", Id, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("message_id", Id, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("verified", Boolean, nullable=False),
+    # Undone: it joins nobody, however often messages tell it again.
+    Column("undone_at", Instant),
+    CheckConstraint("kind in ('claim', 'merge')", name="kind"),
+    Index(None, "claimant"),
+)
+
+links = Table(
+    "links",
+    metadata,
+    # Ids that are another customer's, as all claims come to. Who is here has no row in `customers`.
+    Column("customer_id", Id, primary_key=True),
+    Column("person", Id, nullable=False),
+    Index(None, "person"),
+)
+
+fragments = Table(
+    "fragments",
+    metadata,
+    # What came with each id of a customer who has several: `service.core.fragments.Fragment`.
+    Column("customer_id", Id, primary_key=True),
+    Column("type", Text, nullable=False),
+    Column("first_seen", Instant, nullable=False),
+    Column("last_seen", Instant, nullable=False),
+    Column("traits", JSONB, nullable=False),
+    Column("trait_times", Text, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
 )

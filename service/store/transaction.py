@@ -9,7 +9,7 @@ import asyncpg
 
 from service.core.decisions import Decision, Input, State, Undecidable
 from service.core.instants import to_datetime
-from service.store import events, states
+from service.store import events, fragmenting, identities, states
 from service.store.batches import Batch, Limits, Outcome, Serving, Work
 from service.store.erasures import Erased, Erasures
 from service.store.ordering import messages_of, settle_orders
@@ -57,30 +57,16 @@ async def decide_and_write(
 ) -> Outcome:
     """Decide a batch and write what it comes to; at most one piece of work a customer.
     Raises NewerCatalog, BeingInserted, OwnerHeld, Unsettled."""
-    ids = [work.customer_id for work in batch]
-    found, head = await states.lock(connection, ids, wait=wait)
-    _check(served, head, found)
-    new: dict[str, State] = {}
-    missing = {
-        work.customer_id: work.given.at
-        for work in batch
-        if work.given is not None and work.customer_id not in found
-    }
-    if missing:
-        try:
-            new, head = await states.insert(connection, missing)
-        except asyncpg.LockNotAvailableError as error:
-            raise BeingInserted(missing) from error
-        _check(served, head, new)
+    found, new, moved = await _hold(connection, served, batch, wait=wait)
+    apart = [(work, moved[work.customer_id]) for work in batch if work.customer_id in moved]
+    batch = [work for work in batch if work.customer_id not in moved] if moved else batch
     late = await _late(connection, erasures, batch, found, new)
     if served.has_lists:
-        for customer_id, keys in (await states.read_lists(connection, ids)).items():
-            state = found.get(customer_id) or new.get(customer_id)
-            if state is not None:
-                state.lists = keys
+        await states.load_lists(connection, found | new)
     filled = await events.load_histories(connection, found, served.derivations, served.revision)
     timely = [work for work in batch if work.customer_id not in late] if late else batch
     now = clock()
+    await fragmenting.begin(connection, timely, {**found, **new})
     told = await _tell(connection, timely, found, new, now)
     owners = await _settle(connection, served, timely, told, {**found, **new}, now)
     decider = Batch(served, now, limits, told)
@@ -97,12 +83,63 @@ async def decide_and_write(
     if late:
         outcome.failed += [(work, Erased()) for work in batch if work.customer_id in late]
         decider.came_to_nothing += late & new.keys()
+    await fragmenting.keep(connection, outcome.decided, served.schema)
     if decider.to_write:
         await states.write(connection, served.revision, decider.to_write, decider.before)
     await _remember(connection, served, decider, filled)
     if decider.came_to_nothing:
         await states.forget(connection, decider.came_to_nothing)
+    outcome.moved = apart
     return outcome
+
+
+async def _hold(
+    connection: Any, served: Serving, batch: Sequence[Work], *, wait: bool
+) -> tuple[dict[str, State], dict[str, State], dict[str, str]]:
+    """Lock the rows of a batch, and put those that are missing: the states found, the new ones,
+    and whose the ids are by now that are no customer's own. Raises NewerCatalog, BeingInserted."""
+    found, head = await states.lock(connection, [work.customer_id for work in batch], wait=wait)
+    _check(served, head, found)
+    moved = await _moved(connection, batch, found)
+    for customer_id in moved:
+        found.pop(customer_id, None)
+    missing = {
+        work.customer_id: work.given.at
+        for work in batch
+        if work.given is not None
+        and work.customer_id not in found
+        and work.customer_id not in moved
+    }
+    if not missing:
+        return found, {}, moved
+    try:
+        new, head = await states.insert(connection, missing)
+    except asyncpg.LockNotAvailableError as error:
+        raise BeingInserted(missing) from error
+    _check(served, head, new)
+    # Who joins an id to somebody holds its row meanwhile, so it may be joined by now.
+    joined = await identities.persons(connection, new)
+    if joined:
+        await states.forget(connection, list(joined))
+        new = {who: state for who, state in new.items() if who not in joined}
+    return found, new, moved | joined
+
+
+async def _moved(
+    connection: Any, batch: Sequence[Work], found: Mapping[str, State]
+) -> dict[str, str]:
+    """By customer, who is to be decided instead: where an id is somebody else's, or no more the
+    customer's that its work was queued for."""
+    came_with = {
+        work.customer_id: work.given.came_with or work.customer_id
+        for work in batch
+        if work.given is not None and (work.given.came_with or work.customer_id not in found)
+    }
+    if not came_with:
+        return {}
+    persons = await identities.persons(connection, set(came_with.values()))
+    whose = {who: persons.get(told, told) for who, told in came_with.items()}
+    return {who: person for who, person in whose.items() if who != person}
 
 
 async def _decided(
@@ -135,7 +172,10 @@ async def _tell(
     }
     if not telling:
         return {}
-    pairs = [(who, event) for who, given in telling.items() for event in given.events]
+    # Events keep the id that they came with.
+    pairs = [
+        (given.came_with or who, event) for who, given in telling.items() for event in given.events
+    ]
     fresh = await events.insert(connection, pairs, to_datetime(now))
     told = {}
     for customer_id, given in telling.items():
@@ -163,16 +203,18 @@ async def _settle(
     `told` who is in the batch, and answered those who are not, whose rows are locked from here on.
     Raises OwnerHeld."""
     given = {work.customer_id: work.given for work in batch} | told
-    messages = messages_of({who: each.events for who, each in told.items()})
+    messages = messages_of({each.came_with or who: each.events for who, each in told.items()})
     unsettled = {key for each in given.values() if each is not None for key in each.unsettled}
     if not messages and not unsettled:
         return {}
     derivations = served.derivations
-    owners = await settle_orders(
+    told_of = await settle_orders(
         connection, messages, unsettled, derivations.base_currency, derivations.zone, now
     )
     if not derivations.read_orders:
         return {}
+    persons = await identities.persons(connection, told_of - ours.keys())
+    owners = {persons.get(who, who) for who in told_of}
     others = await _lock_others(connection, served, sorted(owners - ours.keys()))
     orders = await events.counted_orders(connection, sorted(owners), derivations)
     looked_at = Input({}, now, source="orders", seen=False)
@@ -196,8 +238,7 @@ async def _lock_others(
     if away and await states.read(connection, away):
         raise OwnerHeld
     if served.has_lists:
-        for customer_id, keys in (await states.read_lists(connection, list(found))).items():
-            found[customer_id].lists = keys
+        await states.load_lists(connection, found)
     await events.load_histories(connection, found, served.derivations, served.revision)
     return found
 
@@ -224,16 +265,23 @@ async def _late(
 ) -> frozenset[str]:
     """Customers who were erased after their work was received. Whoever erases holds the row, so who
     has one was not erased since it began: only new rows and older work are looked up."""
-    dated = {
-        work.customer_id: work.given.at
+    dated: dict[str, int] = {}
+    for work in batch:
+        if work.given is None:
+            continue
+        held = found.get(work.customer_id)
+        if held is None or work.given.at < held.first_seen:
+            dated[work.customer_id] = work.given.at
+        if work.given.came_with is not None:
+            dated[work.given.came_with] = work.given.at
+    erased = await erasures.late(connection, dated) if dated else frozenset[str]()
+    if not erased:
+        return erased
+    return frozenset(
+        work.customer_id
         for work in batch
-        if work.given is not None
-        and (
-            work.customer_id in new
-            or ((state := found.get(work.customer_id)) and work.given.at < state.first_seen)
-        )
-    }
-    return await erasures.late(connection, dated) if dated else frozenset()
+        if work.customer_id in erased or (work.given is not None and work.given.came_with in erased)
+    )
 
 
 def _check(served: Serving, head: int | None, found: Mapping[str, State]) -> None:

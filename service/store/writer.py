@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import asyncpg
@@ -38,6 +38,7 @@ LOCK_TIMEOUT_ALONE = "1s"
 WAIT_FOR_TURN = 3.0  # s
 DEADLOCK_TRIES = 5
 OWNERS_TURN = 0.02  # s
+MOVES = 100
 
 RETRY = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
@@ -180,15 +181,35 @@ class Writer:
         return batch
 
     def _done(self, work: Work) -> None:
-        """Let in what waited behind a customer's work."""
+        """Be done with a customer's work."""
         self._waiting -= 1
-        behind = self._behind[work.customer_id]
+        self._let_in(work.customer_id)
+
+    def _let_in(self, customer_id: str) -> None:
+        """Let in what waited behind a customer's work."""
+        behind = self._behind[customer_id]
         if behind:
             following = behind.popleft()
             (self._background if _is_touch(following) else self._ready).append(following)
             self._wake.set()
         else:
-            del self._behind[work.customer_id]
+            del self._behind[customer_id]
+
+    def _move(self, work: Work, customer_id: str) -> None:
+        """Queue work again, for whom its id belongs to."""
+        given = work.given
+        assert given is not None  # noqa: S101 - only what was told moves
+        if work.tries >= MOVES:
+            work.answer.set_exception(Overloaded("this id is given to one customer after another"))
+            self._done(work)
+            return
+        left, came_with = work.customer_id, given.came_with or work.customer_id
+        work.tries += 1
+        work.customer_id = customer_id
+        work.given = replace(given, came_with=None if came_with == customer_id else came_with)
+        self._let_in(left)
+        self._waiting -= 1
+        self._enqueue(work, self._background if _is_touch(work) else self._ready)
 
     def _answer(self, outcome: Outcome) -> None:
         for work, decision in outcome.decided:
@@ -199,6 +220,8 @@ class Writer:
             if not work.answer.done():
                 work.answer.set_exception(error)
             self._done(work)
+        for work, customer_id in outcome.moved:
+            self._move(work, customer_id)
         for work in reversed(outcome.held):
             work.tries += 1
             if work.tries < TRIES_TOGETHER:
@@ -245,7 +268,7 @@ class Writer:
                 await self._drop_connection()
                 outcome = _failed(part, error)
             self._answer(outcome)
-            if outcome.held and not outcome.decided and not outcome.failed:
+            if outcome.held and not (outcome.decided or outcome.failed or outcome.moved):
                 await asyncio.sleep(0.002 * max(work.tries for work in outcome.held))
 
     async def _attempt(self, batch: list[Work]) -> Outcome:
