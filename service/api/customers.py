@@ -121,7 +121,7 @@ async def get_customer(
         served = services.live.served
         raw = (await connection.get_raw_connection()).driver_connection
         known = {customer_id: state}
-        await events.load_histories(raw, known, served.derivations, served.revision)
+        await events.load_histories(raw, known, served.catalog.told, -1)
     return profile(served, state, lists, _hidden(services, who), services.clock())
 
 

@@ -41,7 +41,7 @@ async def everything(services: Services, customer_id: str, author: Author) -> As
         if state is not None:
             served = services.live.served
             known = {customer_id: state}
-            await events.load_histories(raw, known, served.derivations, served.revision)
+            await events.load_histories(raw, known, served.catalog.told, -1)
             told = profile(served, state, lists, NOBODYS, now).model_dump_json()
         await services.eraser.note_export(customer_id, author, now)
         head = {"customer_id": customer_id, "exported_at": format_instant(now), "lists": lists}

@@ -8,7 +8,7 @@ from service.core.decisions import State
 from service.core.instants import to_datetime
 from service.core.merging import value_at
 from service.core.personal import Personal
-from service.core.profiles import derived_of
+from service.core.profiles import told_of
 from service.live import Served
 from service.store.customers import TransitionRow
 
@@ -19,11 +19,11 @@ def profile(
     served: Served, state: State, lists: list[str], personal: Personal, now: int
 ) -> Customer:
     """A customer as they are stored, with their derived traits at an instant, `personal` masked.
-    The state has its histories loaded. Raises Undecidable where a model that is served can't
-    answer."""
-    derivations = served.derivations
-    derived = derived_of(served.catalog, state, now)
-    known = {**derivations.given(state.traits), **derived}
+    The state has the histories of `catalog.told` loaded. Raises Undecidable where a model that is
+    served can't answer."""
+    given = served.derivations.given(state.traits)
+    derived = told_of(served.catalog, state, now)
+    known = {**given, **derived}
     named = {name: value for name, value in known.items() if ":" not in name}
     traits, masked = personal.masked(named)
     outputs = served.score(known)
@@ -38,7 +38,7 @@ def profile(
             **_sources(state, traits, personal),
             **{
                 name: TraitValue(value=traits[name], source=DERIVED, updated_at=to_datetime(now))
-                for name in sorted(derivations.names & traits.keys())
+                for name in sorted(derived.keys() & traits.keys() - given.keys())
             },
         },
         masked=masked,

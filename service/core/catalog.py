@@ -4,7 +4,7 @@ Compiling refuses what can't stand, with its reason, and everything that leans o
 serves.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from service.core.conditions import (
     references_of,
     rules_of,
 )
-from service.core.derived.compiling import compile_derived
+from service.core.derived.compiling import DerivedTraits, compile_derived
 from service.core.derived.cut_points import CutPoints
 from service.core.derived.plan import Plan
 from service.core.deriving import NO_DERIVATIONS, Derivations
@@ -95,6 +95,8 @@ class Catalog:
     customer_facts: frozenset[str] = frozenset()
     # The aggregates of events that traits and conditions hold.
     derivations: Derivations = NO_DERIVATIONS
+    # The same, and the ready-made traits that nothing reads, for who looks at a customer.
+    told: Derivations = NO_DERIVATIONS
     # Derived traits that can't be served, each with its problems.
     refused_traits: Mapping[str, tuple[Problem, ...]] = field(default_factory=dict)
     keys: Sequence[str] = field(default_factory=list)
@@ -108,18 +110,22 @@ def compile_catalog(
     missing_models: Mapping[str, str] | None = None,
     derived: Mapping[str, Mapping[str, Any]] | None = None,
     cut_points: Mapping[str, CutPoints] | None = None,
+    ready_made: Mapping[str, Mapping[str, Any]] | None = None,
+    also_read: Iterable[str] = (),
 ) -> Catalog:
     """Compile active definitions. Conditions unchanged since `previous` are not parsed again.
 
     `derived`: the definitions of derived traits, by name; `cut_points`: those of the ranks.
+    `ready_made`: definitions of traits that are derived where anything reads them; `also_read`: the
+    traits that models read.
 
     `missing_models`: models that should be served and can't be, each with the reason. Segments
     that read them are refused: without the model they would look as if everyone had left.
     """
     refused: dict[str, Refusal] = {}
     segments: dict[str, Segment] = {}
-    compiled = compile_derived(derived or {}, schema)
-    schema = compiled.schema
+    everything = compile_derived(derived or {}, schema, ready_made)
+    schema = everything.schema
     for definition in definitions:
         try:
             condition = _condition(definition, schema, previous)
@@ -127,6 +133,9 @@ def compile_catalog(
             refused[definition.key] = Refusal(definition.key, tuple(fault.problems))
         else:
             segments[definition.key] = segment_of(definition, condition)
+    compiled = everything.reading(
+        [*also_read, *(name for s in segments.values() for name in _traits_of(s.condition))]
+    )
     if missing_models:
         _refuse_without_models(segments, refused, missing_models)
     if compiled.refused:
@@ -139,16 +148,10 @@ def compile_catalog(
     lists = sorted(key for key, segment in segments.items() if segment.condition is None)
     conditions = [s.condition for s in segments.values() if s.condition is not None]
     held = {each.name: each for condition in conditions for each in aggregates_of(condition)}
-    named = {
-        name: trait.rule
-        for name, trait in compiled.traits.items()
-        if isinstance(trait.rule, Aggregate)
-    }
-    moving = {name for name, each in {**named, **held}.items() if each.moves}
-    plan = None
-    if compiled.traits:
-        plan = Plan(compiled.traits.values(), cut_points, conditions, moving)
-    derivations = Derivations({**named, **held}, schema.zone, schema.base_currency, plan)
+    derivations = _derivations(compiled, conditions, held, cut_points)
+    told = derivations
+    if everything.ready_made != compiled.ready_made:
+        told = _derivations(everything, (), {}, cut_points)
     matcher = Matcher(lists, levels, schema.zone, derivations.moving)
     fields = fields_read(conditions).values()
     return Catalog(
@@ -162,9 +165,40 @@ def compile_catalog(
         models=frozenset[str]().union(*map(models_of, conditions)),
         customer_facts=frozenset(f.name for f in fields if f.source is Source.CUSTOMER),
         derivations=derivations,
+        told=told,
         refused_traits=compiled.refused,
         keys=matcher.keys,
     )
+
+
+def _derivations(
+    compiled: DerivedTraits,
+    conditions: Sequence[Condition],
+    held: Mapping[str, Aggregate],
+    cut_points: Mapping[str, CutPoints] | None,
+) -> Derivations:
+    """All that is derived. `held`: the aggregates that conditions hold themselves."""
+    schema = compiled.schema
+    named = {
+        name: trait.rule
+        for name, trait in compiled.traits.items()
+        if isinstance(trait.rule, Aggregate)
+    }
+    aggregates = {**named, **held}
+    moving = {name for name, each in aggregates.items() if each.moves}
+    plan = None
+    if compiled.traits:
+        plan = Plan(compiled.traits.values(), cut_points, conditions, moving)
+    zone, currency = schema.zone, schema.base_currency
+    return Derivations(aggregates, zone, currency, plan, compiled.ready_made)
+
+
+def _traits_of(condition: Condition | None) -> Iterator[str]:
+    """The traits that a condition reads something of."""
+    for rule in () if condition is None else rules_of(condition):
+        for field_ in (rule.field, rule.other):
+            if field_ is not None and field_.source is Source.TRAIT:
+                yield field_.path[0]
 
 
 def segment_of(definition: Definition, condition: Condition | None) -> Segment:

@@ -29,8 +29,10 @@ class Derivations:
         zone: tzinfo = UTC,
         base_currency: str = "USD",
         plan: Plan | None = None,
+        ready_made: frozenset[str] = frozenset(),
     ) -> None:
-        """`base_currency`: what orders are converted to."""
+        """`base_currency`: what orders are converted to; `ready_made`: the traits that stand in
+        only for customers who were given none of that name."""
         self.zone = zone
         self.base_currency = base_currency
         self.plan = plan if plan is not None and plan.traits else None
@@ -45,7 +47,9 @@ class Derivations:
             self.by_event.setdefault(each.event, []).append(each)
         # The traits that callers can't give, and the fields that time alone can change.
         computed = () if plan is None else plan.traits
-        own = (name for name in (*self.aggregates, *computed) if ":" not in name)
+        self.ready_made = ready_made
+        self.fields = frozenset((*self.aggregates, *computed))
+        own = (name for name in self.fields - ready_made if ":" not in name)
         self.names = frozenset((*own, consent.REACHABLE))
         # What nobody can set: of suppressions events tell.
         self.unwritable = self.names | {consent.SUPPRESSED}
@@ -71,6 +75,9 @@ class Derivations:
         in for derived ones."""
         found = self._aggregated(histories, now) if histories else dict(self._nothing)
         found |= reached(traits)
+        if self.ready_made and not self.ready_made.isdisjoint(traits):
+            given = {name: traits[name] for name in self.ready_made if name in traits}
+            overridden = {**given, **(overridden or {})}
         if overridden:
             found |= overridden
         if self.plan is not None:
@@ -88,7 +95,7 @@ class Derivations:
         for name, trait in ({} if self.plan is None else self.plan.traits).items():
             if not trait.reads.isdisjoint(roots):
                 roots.add(name)
-        return frozenset(roots & self.names)
+        return frozenset(roots & (self.names | self.ready_made))
 
     def given(self, traits: Mapping[str, Any]) -> Mapping[str, Any]:
         """Traits without those that are derived: what was given before they were stands no more."""

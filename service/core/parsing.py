@@ -51,6 +51,8 @@ class Schema:
 
     zone: tzinfo
     types: Mapping[str, TraitType] = field(default_factory=dict)
+    # Those of ready-made traits: what is read of them has this type, what is given may be anything.
+    assumed: Mapping[str, TraitType] = field(default_factory=dict)
     rules_limit: int = 1_000
     depth_limit: int = 32
     values_limit: int = 10_000
@@ -64,6 +66,10 @@ class Schema:
     def __post_init__(self) -> None:
         natural = {name: NATURAL.get(kind, frozenset()) for name, kind in self.types.items()}
         object.__setattr__(self, "natural", natural)
+
+    def type_of(self, name: str) -> TraitType | None:
+        """The type of a trait, by its dotted path; None where it has none."""
+        return self.types.get(name) or self.assumed.get(name)
 
 
 def parse_condition(document: Any, schema: Schema, pointer: str = "/condition") -> Condition:
@@ -229,7 +235,7 @@ class _Parser:
         if not all(path):
             self.refuse(pointer, "unknown_field", "a path has a name before and after each dot")
             return None
-        return Field(name, Source.TRAIT, path, self.schema.types.get(name))
+        return Field(name, Source.TRAIT, path, self.schema.type_of(name))
 
     def events(self, document: dict[str, Any], pointer: str) -> Field | None:
         """The field of a rule over events: an aggregate."""

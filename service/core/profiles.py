@@ -48,6 +48,22 @@ def derived_of(
     return catalog.derivations.values(given, state.histories, instant, overriding)
 
 
+def told_of(catalog: Catalog, state: State, instant: int) -> dict[str, Any]:
+    """The derived traits of a customer at an instant, and the ready-made ones that nothing reads,
+    but for those that are about events of which there was none: what nobody asks for needs no 0.
+    The state has the histories of `catalog.told`."""
+    told = catalog.told
+    values = told.values(given_of(catalog, state), state.histories, instant)
+    happened = {each.event for key, each in told.series.items() if state.histories.get(key)}
+    return {
+        name: value
+        for name, value in values.items()
+        if name in catalog.derivations.fields
+        or name not in told.aggregates
+        or told.aggregates[name].series.event in happened
+    }
+
+
 def add_outputs(profile: dict[str, Any], outputs: Outputs) -> None:
     """Put models' outputs into a profile, as `model:NAME.OUTPUT`."""
     for name, output in outputs.items():

@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from service.core.catalog import compile_catalog
+from service.core.derived.ready_made import READY_MADE
 from service.core.instants import zone_named
 from service.core.parsing import Schema
 from service.core.personal import Personal
@@ -59,6 +60,8 @@ def build(rows: CatalogRows, settings: Settings, previous: Served | None) -> Ser
             {model.name: model.reason for model in refused if model.name not in served},
             rows.derived,
             rows.cut_points,
+            READY_MADE,
+            {name for model in models for name in model.scorer.manifest.reads},
         )
         if rows.refused:
             catalog = replace(
@@ -66,7 +69,7 @@ def build(rows: CatalogRows, settings: Settings, previous: Served | None) -> Ser
                 refused=tuple(sorted((*catalog.refused, *rows.refused), key=attrgetter("key"))),
                 refused_keys=catalog.refused_keys | {refusal.key for refusal in rows.refused},
             )
-    personal = rows.personal | catalog.derivations.reading(rows.personal)
+    personal = rows.personal | catalog.told.reading(rows.personal)
     return Served(catalog, rows.publications, models, refused, Personal(personal))
 
 

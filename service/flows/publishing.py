@@ -12,6 +12,7 @@ from service.core.access import SYSTEM, Author
 from service.core.catalog import Catalog, Segment, refused_under
 from service.core.conditions import Source, rules_of, signed_rules
 from service.core.derived.definitions import kinds_in
+from service.core.derived.ready_made import READY_MADE
 from service.core.instants import from_datetime
 from service.core.parsing import Invalid, Problem, parse_condition
 from service.core.sameness import same
@@ -273,17 +274,21 @@ class Publisher:
         """Publish how a trait is derived, if that changes. Raises Invalid where it can't be,
         Conflict where what is active could not be served then."""
         kinds = kinds_in(after)
-        if kinds == kinds_in(before) and all(before[kind] == after[kind] for kind in kinds):
-            return
         catalog = self._live.served.catalog
         readers = _readers(catalog, name)
+        if kinds == kinds_in(before) and all(before[kind] == after[kind] for kind in kinds):
+            retyped = before.get("type") != after.get("type")
+            if not retyped or not (readers or name in READY_MADE):
+                return
         if readers and not may_publish:
             raise MayNotPublish(name)
-        if not kinds and readers:
+        if kinds_in(before) and not kinds and readers and name not in READY_MADE:
             raise Conflict("in_use", f"{_some(readers)} read {name}, and would find nothing")
         rows = await catalogs.read_catalog(change.connection)
         derived = {other: known for other, known in rows.derived.items() if other != name}
         types = {other: kind for other, kind in rows.types.items() if other != name}
+        if "type" in after:
+            types[name] = after["type"]
         if kinds:
             if "type" in after:
                 detail = "a derived trait has the type of what it is derived from"

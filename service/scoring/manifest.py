@@ -113,6 +113,12 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             raise ValueError(f"files must be exactly {', '.join(sorted(expected))}")
 
 
+    @property
+    def reads(self) -> frozenset[str]:
+        """The traits that it reads something of."""
+        return frozenset(feature.trait.partition(".")[0] for feature in self.features)
+
+
 def check_name(name: str, version: str) -> None:
     """Raise ValueError unless both are safe as one folder's name each."""
     if not _NAME.fullmatch(name):

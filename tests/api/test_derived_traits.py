@@ -127,11 +127,10 @@ def test_faults_are_located(fresh: Service) -> None:
 
 
 def test_what_is_read_stays(fresh: Service) -> None:
-    declare(fresh, "orders", ORDERS)
-    declare(fresh, "revenue", REVENUE)
-    declare(fresh, "average", AVERAGE)
+    declare(fresh, "baskets", ORDERS)
+    declare(fresh, "average", {"ratio": {"numerator": "revenue", "denominator": "baskets"}})
     fresh.save("buyers", ("average", ">=", 1))
-    for name in ("orders", "average"):
+    for name in ("baskets", "average"):
         answer = fresh.ask("delete", f"/traits/{name}")
         assert answer.status_code == 409, name
         assert answer.json()["code"] == "in_use"
@@ -153,7 +152,7 @@ def test_a_profile_shows_what_is_derived(fresh: Service) -> None:
     for name, document in (("orders", ORDERS), ("revenue", REVENUE), ("average", AVERAGE)):
         declare(fresh, name, document)
     told = fresh.get("/customers/c-1")
-    assert told["traits"] == {"age": 31, "orders": 1, "revenue": 40, "average": 40}
+    assert told["traits"].items() >= {"age": 31, "orders": 1, "revenue": 40, "average": 40}.items()
     assert told["sources"]["orders"]["source"] == "derived"
     assert told["sources"]["age"]["source"] == "assign"
     assert fresh.get("/customers/c-1/export")["profile"]["traits"] == told["traits"]

@@ -1,6 +1,6 @@
 """All derived traits of a catalog, parsed together: what stands, and why the rest does not."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,15 +19,50 @@ from service.core.problems import Invalid, Problem
 
 @dataclass(frozen=True, slots=True)
 class DerivedTraits:
-    """Derived traits by name; `schema` knows their types. `refused`: the problems of the others."""
+    """Derived traits by name; `schema` knows their types. `refused`: the problems of the others.
+    `ready_made`: the names of those that nobody has defined here."""
 
     schema: Schema
     traits: Mapping[str, DerivedTrait] = field(default_factory=dict)
     refused: Mapping[str, tuple[Problem, ...]] = field(default_factory=dict)
+    ready_made: frozenset[str] = frozenset()
+
+    def reading(self, names: Iterable[str]) -> "DerivedTraits":
+        """The same without the ready-made traits that neither any of these names nor any other
+        trait asks for."""
+        asked = [*names, *(name for name in self._all() if name not in self.ready_made)]
+        read: set[str] = set()
+        while asked:
+            name = asked.pop()
+            if name not in read:
+                read.add(name)
+                if name in self.traits:
+                    asked += self.traits[name].reads
+        left_out = self.ready_made - read
+        return replace(
+            self,
+            traits={name: each for name, each in self.traits.items() if name not in left_out},
+            refused={name: each for name, each in self.refused.items() if name not in left_out},
+            ready_made=self.ready_made & read,
+        )
+
+    def _all(self) -> Iterable[str]:
+        return (*self.traits, *self.refused)
 
 
-def compile_derived(documents: Mapping[str, Mapping[str, Any]], schema: Schema) -> DerivedTraits:
-    """Parse the definitions of derived traits. Who reads a refused one is refused too."""
+def compile_derived(
+    own: Mapping[str, Mapping[str, Any]],
+    schema: Schema,
+    ready_made: Mapping[str, Mapping[str, Any]] | None = None,
+) -> DerivedTraits:
+    """Parse the definitions of derived traits: a workspace's own, and the ready-made ones, each
+    unless a definition or a declared type has its name. Who reads a refused one is refused too."""
+    standing = {
+        name: document
+        for name, document in (ready_made or {}).items()
+        if name not in own and name not in schema.types
+    }
+    documents = {**standing, **own}
     if not documents:
         return DerivedTraits(schema)
     # Twice: what a definition is made of may stand behind it, and its type with it.
@@ -36,7 +71,7 @@ def compile_derived(documents: Mapping[str, Mapping[str, Any]], schema: Schema) 
     for _ in range(2):
         types = {name: kind for name, kind in schema.types.items() if name not in documents}
         types |= {name: trait.type for name, trait in traits.items() if trait.type is not None}
-        known = replace(schema, types=types, known={})
+        known = replace(schema, types=types, assumed={}, known={})
         traits, refused = _parsed(documents, known)
     refused |= misreadings(traits.values())
     _refuse_readers(traits, refused)
@@ -49,7 +84,10 @@ def compile_derived(documents: Mapping[str, Mapping[str, Any]], schema: Schema) 
         else:
             break
     types = {name: kind for name, kind in types.items() if name not in refused}
-    return DerivedTraits(replace(schema, types=types, known={}), traits, refused)
+    assumed = {name: kind for name, kind in types.items() if name in standing}
+    types = {name: kind for name, kind in types.items() if name not in standing}
+    known = replace(schema, types=types, assumed=assumed, known={})
+    return DerivedTraits(known, traits, refused, frozenset(standing))
 
 
 def _parsed(

@@ -74,7 +74,7 @@ def _field(name: Any, schema: Schema, pointer: str) -> Field:
     if not all(path):
         detail = "a path has a name before and after each dot"
         raise Invalid([Problem(pointer, "unknown_field", detail)])
-    return Field(name, Source.TRAIT, path, schema.types.get(name))
+    return Field(name, Source.TRAIT, path, schema.type_of(name))
 
 
 def unknown_properties(
