@@ -42,3 +42,41 @@ def _paths(
     for path, written in times.items():
         value = {} if path.endswith(".") else value_at(traits, path)
         yield path, value, written
+
+
+@dataclass(frozen=True, slots=True)
+class Regrouping:
+    """How persons change when ids are joined or parted. `people`: by root, the fragments of each
+    person who has others than before; `gone`: roots that are no persons any more; `links`: ids that
+    are another's now, `alone`: those that no longer are."""
+
+    people: Mapping[str, list[Fragment]]
+    gone: frozenset[str]
+    links: Mapping[str, str]
+    alone: frozenset[str]
+
+
+def regroup(
+    before: Mapping[str, str], after: Mapping[str, str], fragments: Mapping[str, Fragment]
+) -> Regrouping:
+    """What changes when ids that were joined as in `before` are joined as in `after`: both give the
+    root of each id that has another. `fragments`: by id, of those that anything came with."""
+    was = _grouped(before, fragments)
+    becomes = _grouped(after, fragments)
+    return Regrouping(
+        people={
+            root: [fragments[each] for each in sorted(ids)]
+            for root, ids in becomes.items()
+            if ids != was.get(root)
+        },
+        gone=frozenset(was.keys() - becomes.keys()),
+        links={each: root for each, root in after.items() if before.get(each) != root},
+        alone=frozenset(before.keys() - after.keys()),
+    )
+
+
+def _grouped(roots: Mapping[str, str], ids: Iterable[str]) -> dict[str, set[str]]:
+    groups: dict[str, set[str]] = {}
+    for each in ids:
+        groups.setdefault(roots.get(each, each), set()).add(each)
+    return groups

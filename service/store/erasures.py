@@ -99,6 +99,16 @@ class Erasures:
             await connection.execute(_COUNT, list(late))
         return frozenset(late.values())
 
+    async def since(self, connection: Connection, dated: Mapping[str, int]) -> dict[str, int]:
+        """Of customers with instants those who were erased then or later, and when: nothing is
+        counted."""
+        erased = await self._known(connection, list(dated))
+        found: dict[str, int] = {}
+        for who, at in erased.values():
+            if at >= dated[who]:
+                found[who] = max(at, found.get(who, at))
+        return found
+
     async def gone(self, connection: Connection, customer_ids: Sequence[str]) -> frozenset[str]:
         """Of these ids, those of erased customers who have not come back: they are counted as
         dropped."""

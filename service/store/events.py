@@ -118,6 +118,19 @@ async def load_histories(
     return filled
 
 
+async def make_histories(
+    connection: Connection, states: Mapping[str, State], derivations: Derivations
+) -> None:
+    """Put into each state the timelines of all that came with any of its ids."""
+    if not derivations.series:
+        return
+    ids = list(states)
+    told = await read(connection, ids, [name for name in derivations.by_event if name != COMPLETED])
+    ordered = await counted_orders(connection, ids, derivations)
+    for who, state in states.items():
+        state.histories = derivations.histories((*told.get(who, ()), *ordered.get(who, ())))
+
+
 async def counted_orders(
     connection: Connection, customer_ids: Sequence[str], derivations: Derivations
 ) -> dict[str, list[Event]]:

@@ -44,6 +44,8 @@ _UNDO = """update claims set undone_at = $3
 _NAME = """insert into identities (customer_id, kind, value)
   select * from unnest($1::text[], $2::text[], $3::text[]) order by 1 on conflict do nothing"""
 
+_NAMED = "select customer_id from identities where customer_id = any($1::text[])"
+
 _UNLINK = "delete from links where customer_id = any($1::text[])"
 
 _LINK = """insert into links (customer_id, person)
@@ -153,6 +155,12 @@ async def name(connection: Connection, named: Mapping[str, Identity]) -> None:
     rows = [(who, identity.kind, identity.value) for who, identity in named.items()]
     if rows:
         await connection.execute(_NAME, *map(list, zip(*rows, strict=True)))
+
+
+async def unnamed(connection: Connection, named: Mapping[str, Identity]) -> dict[str, Identity]:
+    """Of what customer ids stand for, what is not kept yet."""
+    kept = await connection.fetch(_NAMED, list(named))
+    return {who: named[who] for who in named.keys() - {row["customer_id"] for row in kept}}
 
 
 async def hold(connection: Connection, customer_ids: Collection[str], at: int) -> set[str]:

@@ -1,0 +1,273 @@
+"""Joining ids to persons: claims are kept, and whomever they concern is put together anew.
+
+One transaction, which holds the rows of all persons concerned as the writer does: what is recorded
+of them has ended before, or is decided afterwards for whom it belongs to by then. In which order
+claims arrive is of no consequence: who is whom follows from all of them (`core.identities.roots`).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from service.core.decisions import Decision, Input, State, Transition
+from service.core.fragments import Fragment, Regrouping, joined, regroup
+from service.core.identities import Claim, Identity, roots
+from service.live import Live, Served
+from service.store import events, identities, persons, states
+from service.store.database import CANT_READ, Database
+from service.store.erasures import Erasures
+from service.store.fragmenting import fragment_of
+from service.store.writer import RETRY, Overloaded, StoreUnavailable
+
+# Longer than the writer holds a row.
+_LOCK_TIMEOUT = "set local lock_timeout = '2s'"
+TRIES = 5
+_HEAD = "select revision from catalog_head"
+
+_CONTENDED = (*RETRY, asyncpg.LockNotAvailableError)
+_REASON = {"kind": "merge"}
+
+# What changes the claims, on an asyncpg connection, and answers the ids that it concerns.
+Change = Callable[[Any, "Holding"], Awaitable[Collection[str]]]
+
+
+class _Newer(Exception):
+    """The database's catalog is newer than ours."""
+
+    def __init__(self, revision: int) -> None:
+        super().__init__(revision)
+        self.revision = revision
+
+
+@dataclass(frozen=True, slots=True)
+class Concerned:
+    """Ids that a change may join or part: how they are joined, and how they will be."""
+
+    ids: frozenset[str]
+    before: Mapping[str, str]
+    after: Mapping[str, str]
+
+
+class Holding:
+    """The rows of persons that one transaction holds."""
+
+    def __init__(self, raw: Any, at: int) -> None:
+        self._raw = raw
+        self._at = at
+        self._held: set[str] = set()
+        # Rows that were put only to be held.
+        self.put: set[str] = set()
+
+    async def hold(self, customer_ids: Collection[str]) -> None:
+        """Hold the rows of these ids until the transaction ends."""
+        wanted = set(customer_ids) - self._held
+        if wanted:
+            self.put |= await identities.hold(self._raw, wanted, self._at)
+            self._held |= wanted
+
+    async def all_concerned(self, ids: Collection[str]) -> Concerned:
+        """Hold everybody whom a change to these ids concerns, and look again until nothing that
+        was waited for has changed whom that is."""
+        raw = self._raw
+        concerned = set(ids)
+        while True:
+            concerned |= set((await identities.persons(raw, concerned)).values())
+            others = await identities.ids_of(raw, concerned)
+            concerned |= {each for them in others.values() for each in them}
+            before = await identities.persons(raw, concerned)
+            found = roots(await identities.claims_of(raw, concerned))
+            reached = found.keys() | set(found.values())
+            if not reached <= concerned:
+                concerned |= reached
+                continue
+            # Ids that are and stay another's have no rows, and nobody makes them any.
+            wanted = {each for each in concerned if each not in before or each not in found}
+            if wanted <= self._held:
+                return Concerned(frozenset(concerned), before, found)
+            await self.hold(wanted)
+
+
+class Linker:
+    """Keeps who ids belong to."""
+
+    def __init__(
+        self,
+        database: Database,
+        live: Live,
+        catch_up: Callable[[int], Awaitable[None]],
+        clock: Callable[[], int],
+        erasures: Erasures,
+    ) -> None:
+        """`catch_up(revision)`: makes the live catalog that one or a newer."""
+        self._database = database
+        self._live = live
+        self._catch_up = catch_up
+        self._clock = clock
+        self._erasures = erasures
+
+    async def tell(self, claims: Sequence[Claim], named: Mapping[str, Identity]) -> None:
+        """Keep claims, and what customer ids stand for, and what it comes to; stored on return.
+        Most were told before, and cost one look. Raises Overloaded, StoreUnavailable, and what
+        deciding raises."""
+        if not claims and not named:
+            return
+        try:
+            async with self._database.engine.connect() as connection:
+                raw = (await connection.get_raw_connection()).driver_connection
+                news = await identities.news(raw, claims) if claims else []
+                unnamed = await identities.unnamed(raw, named) if named else {}
+        except CANT_READ as error:
+            raise StoreUnavailable(type(error).__name__) from error
+        if not news and not unnamed:
+            return
+
+        async def keep(raw: Any, holding: Holding) -> Collection[str]:
+            # Whoever erases holds the rows too: who was erased is known from here on.
+            await holding.hold({who for each in news for who in (each.customer_id, each.claimant)})
+            timely = await self._timely(raw, news)
+            erased = {each.customer_id for each in news} - {each.customer_id for each in timely}
+            await identities.keep_claims(raw, timely)
+            await identities.name(
+                raw, {who: each for who, each in unnamed.items() if who not in erased}
+            )
+            joining = [each for each in timely if each.verified]
+            return {who for each in joining for who in (each.customer_id, each.claimant)}
+
+        await self.change(keep)
+
+    async def change(self, change: Change) -> None:
+        """Make a change to the claims, and what it comes to, in one transaction. Raises as `tell`,
+        and what the change does."""
+        for attempt in range(TRIES):
+            try:
+                async with self._database.engine.connect() as connection:
+                    raw: Any = (await connection.get_raw_connection()).driver_connection
+                    async with raw.transaction():
+                        await raw.execute(_LOCK_TIMEOUT)
+                        holding = Holding(raw, self._clock())
+                        ids = await change(raw, holding)
+                        await self._put_together(raw, holding, ids)
+                return
+            except _Newer as newer:
+                await self._catch_up(newer.revision)
+            except _CONTENDED:
+                await asyncio.sleep(0.01 * attempt)
+            except (*CANT_READ, asyncpg.PostgresError) as error:
+                raise StoreUnavailable(type(error).__name__) from error
+        raise Overloaded("these persons are held by others")
+
+    async def _timely(self, raw: Any, claims: Sequence[Claim]) -> list[Claim]:
+        """Claims of and by nobody who was erased since."""
+        dated: dict[str, int] = {}
+        for claim in claims:
+            for who in (claim.customer_id, claim.claimant):
+                dated[who] = min(claim.at, dated.get(who, claim.at))
+        erased = await self._erasures.since(raw, dated)
+        return [
+            each
+            for each in claims
+            if all(erased.get(who, -1) < each.at for who in (each.customer_id, each.claimant))
+        ]
+
+    async def _put_together(self, raw: Any, holding: Holding, ids: Collection[str]) -> None:
+        """Have the persons whom these ids concern be what all claims come to."""
+        concerned = await holding.all_concerned(ids)
+        served = self._live.served
+        head: int = await raw.fetchval(_HEAD)
+        if head > served.revision:
+            raise _Newer(head)
+        found = await states.read(raw, sorted(concerned.ids - holding.put))
+        fragments = await identities.fragments(raw, concerned.ids)
+        for state in found.values():
+            if not state.fragmented:
+                fragments[state.customer_id] = fragment_of(state)
+            elif state.customer_id in fragments:
+                fragments[state.customer_id].sequence = state.sequence
+        change = regroup(concerned.before, concerned.after, fragments)
+        await identities.link(raw, change.links, change.alone)
+        now = self._clock()
+        await self._take_out(raw, change, found, fragments, now)
+        people = {root: _person(root, found, change.people[root]) for root in change.people}
+        await self._decide(raw, served, people, found, now)
+        await identities.keep_fragments(
+            raw,
+            [
+                each
+                for root, state in people.items()
+                if state.fragmented
+                for each in change.people[root]
+            ],
+        )
+        await identities.drop_fragments(
+            raw, [root for root, state in people.items() if not state.fragmented]
+        )
+        await persons.remove(raw, (holding.put | change.gone) - people.keys())
+
+    async def _take_out(
+        self,
+        raw: Any,
+        change: Regrouping,
+        found: Mapping[str, State],
+        fragments: dict[str, Fragment],
+        now: int,
+    ) -> None:
+        """End the memberships of those who are others now."""
+        exits = []
+        for customer_id in sorted(change.gone & found.keys()):
+            state = found[customer_id]
+            for key, membership in state.memberships.items():
+                state.sequence += 1
+                left = Transition(state.sequence, key, False, membership.version, now, _REASON)
+                exits.append((customer_id, left))
+            if customer_id in fragments:
+                fragments[customer_id].sequence = state.sequence
+        await persons.log_exits(raw, exits)
+
+    async def _decide(
+        self,
+        raw: Any,
+        served: Served,
+        people: Mapping[str, State],
+        found: Mapping[str, State],
+        now: int,
+    ) -> None:
+        """Decide persons who were put together, and write them."""
+        if not people:
+            return
+        await identities.repoint_orders(raw, people.keys() | found.keys())
+        if served.has_lists:
+            await states.load_lists(raw, people)
+        await events.make_histories(raw, people, served.derivations)
+        before = {who: dict(state.memberships) for who, state in people.items()}
+        looked = Input({}, now, source="merge", seen=False, cause="merge")
+        asked = [(state, looked, max(now, state.decided_at or 0)) for state in people.values()]
+        decided: list[tuple[Decision, str]] = []
+        if served.blocking:
+            results = await asyncio.to_thread(served.decide_many, asked)
+        else:
+            results = served.decide_many(asked)
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+            result.state.decided_at = result.now
+            decided.append((result, msgspec.json.encode(result.state.traits).decode()))
+        await states.write(raw, served.revision, decided, before)
+        await persons.describe(raw, people.values())
+        if served.derivations.series:
+            await events.write_histories(raw, people.values(), served.derivations.series)
+
+
+def _person(root: str, found: Mapping[str, State], fragments: Sequence[Fragment]) -> State:
+    """A person of these fragments, as somebody who is to be decided."""
+    own = next((each for each in fragments if each.customer_id == root), None)
+    state = found.get(root) or State(root, 0, 0, sequence=own.sequence if own else 0)
+    state.type = own.type if own else "person"
+    state.first_seen = min(each.first_seen for each in fragments)
+    state.last_seen = max(state.last_seen, *(each.last_seen for each in fragments))
+    state.traits, state.times = joined(fragments)
+    state.fragmented = own is None or len(fragments) > 1
+    return state
