@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from service.commands import definitions, keys, secret
+from service.commands import definitions, importing, keys, secret
 from service.commands.environment import console, database, failed, progress_bars, settings
 from service.settings import Settings
 
@@ -27,6 +27,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(secret.app, name="secret")
 app.command()(definitions.apply)
 app.command()(definitions.export)
+app.command("import")(importing.import_)
 
 
 @app.command()

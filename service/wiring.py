@@ -9,6 +9,7 @@ from service.api.services import Services
 from service.flows.assigning import Assigner
 from service.flows.erasing import Eraser
 from service.flows.following import Follower
+from service.flows.importing import Importer
 from service.flows.ingesting import Ingestor
 from service.flows.jobs import Jobs
 from service.flows.lists import Lists
@@ -70,6 +71,9 @@ class Process:
         resettler = Resettler(self.database, self.writer, settings, clock)
         self.jobs.add_kind("ranks", ranker.refresh)
         self.jobs.add_kind("rates", resettler.settle)
+        lists = Lists(self.database, publisher.publications, erasures)
+        importer = Importer(self.database, self.writer, lists, settings, clock)
+        self.jobs.add_kind("import", importer.run)
         self.upkeep = Upkeep(self.database, self.live, publisher, vault, clock)
         self.services = Services(
             settings=settings,
@@ -81,7 +85,8 @@ class Process:
             assigner=Assigner(self.database, self.live, self.writer, clock),
             ingestor=Ingestor(self.database, self.writer, settings.writer_queue),
             publisher=publisher,
-            lists=Lists(self.database, publisher.publications, erasures),
+            lists=lists,
+            importer=importer,
             jobs=self.jobs,
             eraser=Eraser(self.database, erasures, clock),
             vault=vault,

@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from service.api.observing import Metrics
 from service.flows.assigning import Assigner
 from service.flows.erasing import Eraser
+from service.flows.importing import Importer
 from service.flows.ingesting import Ingestor
 from service.flows.jobs import Jobs
 from service.flows.lists import Lists
@@ -36,6 +37,7 @@ class Services:
     ingestor: Ingestor
     publisher: Publisher
     lists: Lists
+    importer: Importer
     jobs: Jobs
     eraser: Eraser
     vault: Vault

@@ -131,7 +131,7 @@ class Jobs:
     async def _redecide(self, job: JobRow) -> int:
         """Have customers decided whom an older catalog decided last: where nothing but lists has
         changed those who came or went, else everyone."""
-        on_lists = job.detail.get("cause") == "list"
+        on_lists = job.detail.get("cause") in ("list", "import")
         async with self._database.engine.connect() as connection:
             revision = await catalogs.head_revision(connection)
             if on_lists:

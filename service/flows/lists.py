@@ -47,10 +47,16 @@ class Lists:
         self._uploading: Counter[str] = Counter()
 
     async def change(
-        self, key: str, add: Sequence[str], remove: Sequence[str], *, author: Author = SYSTEM
+        self,
+        key: str,
+        add: Sequence[str],
+        remove: Sequence[str],
+        *,
+        author: Author = SYSTEM,
+        cause: str = "list",
     ) -> int:
-        """Add and remove ids of a list; how many that changed. Raises Unknown, Conflict,
-        BeingReplaced."""
+        """Add and remove ids of a list; how many that changed. `cause`: the reason of whatever
+        follows. Raises Unknown, Conflict, BeingReplaced."""
         async with self._publications.change(author) as change:
             row = await _list(change.connection, key)
             # Whoever replaces it needs the head, which we hold: waiting would be for ever.
@@ -60,7 +66,7 @@ class Lists:
             if added:
                 added -= await self._drop_erased(change.connection, key, add)
             if added or removed:
-                await _tell(change, row, added, removed)
+                await _tell(change, row, added, removed, cause)
             return added + removed
 
     async def replace(
@@ -154,10 +160,12 @@ async def _list(connection: AsyncConnection, key: str) -> SegmentRow:
     return row
 
 
-async def _tell(change: Publication, row: SegmentRow, added: int, removed: int) -> None:
+async def _tell(
+    change: Publication, row: SegmentRow, added: int, removed: int, cause: str = "list"
+) -> None:
     # How many, never who: the audit outlives the erasure of a customer.
     told = {"members": {"added": added, "removed": removed}}
     await change.audit("list.changed", f"segments/{row.key}", told)
     if row.status == "active":
-        change.publish("list", row.key, redecide=True)
+        change.publish(cause, row.key, redecide=True)
         change.changed += added + removed

@@ -121,7 +121,7 @@ class Publications:
                 )
                 if change.redecide:
                     detail = {"revision": head + 1, "cause": change.cause, "segments": change.keys}
-                    if change.cause == "list":
+                    if change.cause in ("list", "import"):
                         detail["changed"] = change.changed
                     change.job = await jobs.enqueue(connection, "redecide", detail)
         if change.cause is not None:

@@ -122,3 +122,54 @@ async def recent(connection: AsyncConnection, before: int | None, limit: int) ->
     if before is not None:
         query = query.where(jobs.c.id < before)
     return [JobRow(*tuple(row)) for row in await connection.execute(query)]
+
+
+async def begin(connection: AsyncConnection, kind: str, detail: dict[str, Any]) -> int:
+    """A job that whoever asks for it does at once; its id."""
+    statement = insert(jobs).values(
+        kind=kind, detail=detail, status="running", started_at=func.now(), leased_until=LEASE
+    )
+    job_id: int = (await connection.execute(statement.returning(jobs.c.id))).scalar_one()
+    return job_id
+
+
+async def take(connection: AsyncConnection, job_id: int) -> bool:
+    """Take up a job that failed, or that nobody works at; whether it is ours now."""
+    free = jobs.c.status.in_(("queued", "failed")) | (
+        (jobs.c.status == "running") & (jobs.c.leased_until < func.now())
+    )
+    statement = (
+        update(jobs)
+        .where(jobs.c.id == job_id, free)
+        .values(
+            status="running",
+            error=None,
+            finished_at=None,
+            started_at=func.coalesce(jobs.c.started_at, func.now()),
+            leased_until=LEASE,
+        )
+        .returning(jobs.c.id)
+    )
+    return (await connection.execute(statement)).first() is not None
+
+
+async def latest(connection: AsyncConnection, kind: str, member: str, value: str) -> JobRow | None:
+    """The latest job of a kind whose detail has a value."""
+    told = jobs.c.detail[member].astext == value
+    query = select(*_COLUMNS).where(jobs.c.kind == kind, told).order_by(jobs.c.id.desc()).limit(1)
+    row = (await connection.execute(query)).one_or_none()
+    return None if row is None else JobRow(*tuple(row))
+
+
+async def note(connection: AsyncConnection, job_id: int, detail: dict[str, Any]) -> None:
+    """Keep what a job has to know where it is taken up again."""
+    await connection.execute(
+        update(jobs).where(jobs.c.id == job_id).values(detail=detail, leased_until=LEASE)
+    )
+
+
+async def release(connection: AsyncConnection, job_id: int) -> None:
+    """Leave a job that we took up to whoever comes."""
+    await connection.execute(
+        update(jobs).where(jobs.c.id == job_id).values(status="queued", leased_until=None)
+    )

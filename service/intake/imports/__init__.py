@@ -1,0 +1,1 @@
+"""Imported files: what their rows tell of customers, orders, events, consent and lists."""
