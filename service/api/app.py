@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from service.api import (
     audit,
     conditions,
+    consents,
     customers,
     erasures,
     keys,
@@ -97,6 +98,7 @@ def create_app(services: Services, start: AbstractAsyncContextManager[Any] | Non
         versions,
         members,
         conditions,
+        consents,
         customers,
         erasures,
         traits,

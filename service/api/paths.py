@@ -42,4 +42,5 @@ def decoded(parameter: str) -> str:
 
 SegmentKey = Annotated[str, BeforeValidator(decoded), Path(max_length=64)]
 CustomerId = Annotated[str, BeforeValidator(decoded), Path(min_length=1, max_length=256)]
+Channel = Annotated[str, BeforeValidator(decoded), Path(max_length=16)]
 TraitName = Annotated[str, BeforeValidator(decoded), Path(min_length=1, max_length=256)]

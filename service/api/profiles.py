@@ -3,10 +3,19 @@
 from collections.abc import Mapping
 from typing import Any
 
-from service.api.schemas import Customer, HeldMembership, ModelAnswer, TraitValue, Transition
+from service.api.schemas import (
+    ChannelConsent,
+    Customer,
+    HeldMembership,
+    ModelAnswer,
+    TraitValue,
+    Transition,
+)
+from service.core import consent
+from service.core.consent import CHANNELS, CONSENT, SUPPRESSED, Status, Suppression
 from service.core.decisions import State
 from service.core.instants import to_datetime
-from service.core.merging import value_at
+from service.core.merging import Written, value_at
 from service.core.personal import Personal
 from service.core.profiles import told_of
 from service.live import Served
@@ -42,6 +51,7 @@ def profile(
             },
         },
         masked=masked,
+        consent=consents(state, personal),
         segments=memberships(state),
         lists=lists,
         models={
@@ -72,6 +82,38 @@ def _sources(state: State, traits: Mapping[str, Any], personal: Personal) -> dic
                 value=value, source=written.source, updated_at=to_datetime(written.at)
             )
     return dict(sorted(sources.items()))
+
+
+def consents(state: State, personal: Personal) -> dict[str, ChannelConsent] | None:
+    """A customer's consents by channel; None where something of them is masked."""
+    if personal.touches(CONSENT) or personal.touches(SUPPRESSED):
+        return None
+    reachable = consent.reachable(state.traits)
+    return {channel: _channel(state, channel, reachable[channel]) for channel in CHANNELS}
+
+
+def _channel(state: State, channel: str, reachable: bool) -> ChannelConsent:
+    status, said = _latest(state, CONSENT, channel)
+    suppressed, told = _latest(state, SUPPRESSED, channel)
+    return ChannelConsent(
+        status=Status(status or Status.NEVER).value,
+        at=None if said is None else to_datetime(said.at),
+        source=None if said is None else said.source,
+        suppressed=None if suppressed is None else Suppression(suppressed).value,
+        suppressed_at=None if told is None else to_datetime(told.at),
+        suppressed_by=None if told is None else told.source,
+        reachable=reachable,
+    )
+
+
+def _latest(state: State, name: str, channel: str) -> tuple[str | None, Written | None]:
+    """What is known of a channel, and who said so; nothing of what has another shape."""
+    path = f"{name}.{channel}"
+    try:
+        known = consent.word(name, value_at(state.traits, path))
+    except ValueError:
+        known = None
+    return known, None if known is None else state.times.get(path)
 
 
 def memberships(state: State) -> list[HeldMembership]:

@@ -116,6 +116,22 @@ class HeldMembership(BaseModel):
     version: int
 
 
+class ChannelConsent(BaseModel):
+    """Whether a customer may be written to by a channel, and why."""
+
+    status: Literal["subscribed", "unsubscribed", "never"] = Field(
+        description="What they said last; `never` also where they never said anything."
+    )
+    at: datetime | None = Field(description="When they said so.")
+    source: str | None = Field(description="Who told us.")
+    suppressed: Literal["bounce", "complaint"] | None = Field(
+        description="Why the channel is closed for good, whatever they want."
+    )
+    suppressed_at: datetime | None
+    suppressed_by: str | None = Field(description="Who told us that.")
+    reachable: bool = Field(description="Subscribed, and not suppressed.")
+
+
 class ModelAnswer(BaseModel):
     """What a model says of a customer; null where it has nothing to say."""
 
@@ -137,6 +153,10 @@ class Customer(BaseModel):
     sources: dict[str, TraitValue] = Field(description="Each trait by its dotted path.")
     masked: list[str] = Field(
         default=[], description='Paths whose value is "***", because they are personal.'
+    )
+    consent: dict[str, ChannelConsent] | None = Field(
+        default=None,
+        description="By channel; null for callers who may not read it, as it is personal.",
     )
     segments: list[HeldMembership]
     lists: list[str]

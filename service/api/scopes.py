@@ -50,6 +50,8 @@ ROUTES: Mapping[str, Mapping[str, Needed]] = {
     "/customers/{customer_id}/segments": {"GET": Scope.READ},
     "/customers/{customer_id}/transitions": {"GET": Scope.READ},
     "/customers/{customer_id}/export": {"GET": Scope.PERSONAL},
+    "/customers/{customer_id}/consent": {"GET": Scope.READ},
+    "/customers/{customer_id}/consent/{channel}": {"PUT": Scope.WRITE},
     "/erasures": {"POST": Scope.PERSONAL},
     "/erasures/verify": {"POST": Scope.PERSONAL},
     "/erasures/{fingerprint}": {"GET": Scope.PERSONAL},

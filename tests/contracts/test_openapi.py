@@ -51,6 +51,11 @@ EXCHANGES: list[tuple[str, str, str, Any, int]] = [
     ("get", "/customers", "/customers?identity=email:ann@example.com", None, 422),
     ("get", "/customers/{customer_id}", "/customers/c-1", None, 200),
     ("get", "/customers/{customer_id}/segments", "/customers/c-1/segments", None, 200),
+    (
+        "put", "/customers/{customer_id}/consent/{channel}", "/customers/c-1/consent/email",
+        {"status": "subscribed", "source": "checkout form"}, 200,
+    ),
+    ("get", "/customers/{customer_id}/consent", "/customers/c-1/consent", None, 200),
     ("get", "/customers/{customer_id}/transitions", "/customers/c-1/transitions", None, 200),
     ("get", "/segments", "/segments?limit=2", None, 200),
     ("get", "/segments/{key}", "/segments/adults", None, 200),
