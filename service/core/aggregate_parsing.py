@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from service.core.aggregates import NEED_OF, Aggregate, Function, Path, Series
+from service.core.aggregates import NEED_OF, TIMED, Aggregate, Function, Path, Series
 from service.core.conditions import Condition, Source, rules_of
 from service.core.horizons import looks_at_time
 from service.core.instants import DAY, Duration, parse_duration
@@ -13,6 +13,7 @@ from service.core.traits import describe
 
 PROPERTIES = ("function", "of", "each", "where", "within", "between")
 EVENT_NAME_LENGTH = 256
+NAMES_LIMIT = 10
 
 # Parses a group at a pointer. Raises Invalid.
 ParseGroup = Callable[[Any, str], Condition]
@@ -21,20 +22,29 @@ ParseGroup = Callable[[Any, str], Condition]
 def parse_aggregate(event: str, document: Any, pointer: str, parse_group: ParseGroup) -> Aggregate:
     """`{"function", "of", "each", "where", "within" | "between"}` over the events of a name, as
     an aggregate. Raises Invalid."""
-    return _Parser(pointer, parse_group).aggregate(event, document)
+    return _Parser(pointer, parse_group).aggregate((event,), document)
 
 
 def parse_named(document: Any, pointer: str, parse_group: ParseGroup) -> Aggregate:
-    """The same with the events' name within, as `"event"`. Raises Invalid."""
+    """The same with the events' name within, as `"event"`, or a list of names. Raises Invalid."""
     if not isinstance(document, dict):
         detail = f"expected an aggregate: an object, got {describe(document)}"
         raise Invalid([Problem(pointer, "type", detail)])
-    event = document.get("event")
-    if not isinstance(event, str) or not 1 <= len(event) <= EVENT_NAME_LENGTH:
-        detail = f"an event's name has 1-{EVENT_NAME_LENGTH} characters"
-        raise Invalid([Problem(f"{pointer}/event", "required", detail)])
+    events = _names(document.get("event"), f"{pointer}/event")
     rest = {name: value for name, value in document.items() if name != "event"}
-    return parse_aggregate(event, rest, pointer, parse_group)
+    return _Parser(pointer, parse_group).aggregate(events, rest)
+
+
+def _names(written: Any, pointer: str) -> tuple[str, ...]:
+    names = written if isinstance(written, list) else [written]
+    if not 1 <= len(names) <= NAMES_LIMIT:
+        detail = f"an aggregate is about events of 1-{NAMES_LIMIT} names"
+        raise Invalid([Problem(pointer, "bad_value", detail)])
+    for name in names:
+        if not isinstance(name, str) or not 1 <= len(name) <= EVENT_NAME_LENGTH:
+            detail = f"an event's name has 1-{EVENT_NAME_LENGTH} characters"
+            raise Invalid([Problem(pointer, "required", detail)])
+    return tuple(sorted(set(names)))
 
 
 class _Parser:
@@ -46,7 +56,7 @@ class _Parser:
     def refuse(self, place: str, code: str, detail: str) -> None:
         self.problems.append(Problem(f"{self.pointer}{place}", code, detail))
 
-    def aggregate(self, event: str, document: Any) -> Aggregate:
+    def aggregate(self, events: tuple[str, ...], document: Any) -> Aggregate:
         if not isinstance(document, dict):
             self.refuse("", "required", "rules over events need an aggregate: how they count")
             raise Invalid(self.problems)
@@ -60,8 +70,9 @@ class _Parser:
         if function in NEED_OF and "of" not in document:
             place = "properties.total" if each is None else "item.price"
             self.refuse("/of", "required", f"{function} needs `of`: a value such as {place}")
-        if function is Function.MEDIAN_GAP and "of" in document:
-            self.refuse("/of", "bad_value", "medianGap is about when events happen: it has no `of`")
+        if function in TIMED and "of" in document:
+            detail = f"{function} is about when events happen: it has no `of`"
+            self.refuse("/of", "bad_value", detail)
         where = self.where(document, each is not None)
         within = self.duration(document.get("within"), "/within") if "within" in document else None
         between = self.between(document["between"]) if "between" in document else None
@@ -70,8 +81,9 @@ class _Parser:
         if self.problems or function is None:
             raise Invalid(self.problems)
         kept = {name: document[name] for name in ("each", "of", "where") if name in document}
-        text = json.dumps({"event": event, **kept}, sort_keys=True, ensure_ascii=False)
-        return Aggregate(function, Series(event, of, each, where, text), within, between)
+        told = events[0] if len(events) == 1 else events
+        text = json.dumps({"event": told, **kept}, sort_keys=True, ensure_ascii=False)
+        return Aggregate(function, Series(events, of, each, where, text), within, between)
 
     def function(self, name: Any) -> Function | None:
         if name in list(Function):

@@ -19,7 +19,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from service.core.events import Event
-from service.core.instants import DAY, Duration, Moment, format_instant, shift
+from service.core.instants import DAY, MINUTE, Duration, Moment, format_instant, shift
 from service.core.interpreting import evaluate
 from service.core.timelines import Entry, Timeline, decimal_sum, number
 from service.core.traits import ABSENT, TraitType, freeze, is_number
@@ -42,26 +42,32 @@ class Function(StrEnum):
     DISTINCT = "distinct"
     MODE = "mode"
     MEDIAN_GAP = "medianGap"
+    SESSIONS = "sessions"
 
 
 # Over nothing these are 0; all others are missing.
-ZERO = frozenset({Function.COUNT, Function.SUM, Function.DISTINCT})
+ZERO = frozenset({Function.COUNT, Function.SUM, Function.DISTINCT, Function.SESSIONS})
 # These say nothing without a value of each event.
 NEED_OF = frozenset(
     {Function.SUM, Function.AVG, Function.MIN, Function.MAX, Function.DISTINCT, Function.MODE}
 )
 NUMERIC = frozenset({Function.SUM, Function.AVG, Function.MIN, Function.MAX})
+# These are about when events happen, and have nothing to take of each.
+TIMED = frozenset({Function.MEDIAN_GAP, Function.SESSIONS})
+
+# Silence that ends a session, as web analytics have it.
+SESSION_ENDS = 30 * MINUTE
 
 Path = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Series:
-    """Events of one name, and which of them: `where` is true of the event, or, with `each`, of an
-    item of the list at that path. `of`: the path of the value that is kept. `document`: the same as
-    JSON, by which series are told apart."""
+    """Events of one name, or of several, and which of them: `where` is true of the event, or, with
+    `each`, of an item of the list at that path. `of`: the path of the value that is kept.
+    `document`: the same as JSON, by which series are told apart."""
 
-    event: str
+    events: tuple[str, ...]
     of: Path | None
     each: Path | None
     where: "Condition | None" = field(compare=False)
@@ -73,7 +79,7 @@ class Series:
         return hashlib.sha256(self.document.encode()).hexdigest()[:16]
 
     def entries(self, event: Event, zone: tzinfo) -> Iterator[Entry]:
-        """What an event of this name adds to the series."""
+        """What an event of such a name adds to the series."""
         moment = Moment(event.at, zone)
         for profile in self._profiles(event):
             if self.where is None or evaluate(self.where, profile, moment, _nobody) is True:
@@ -232,6 +238,13 @@ def _median_gap(timeline: Timeline, first: int, last: int) -> Any:
     return median(after - before for before, after in pairwise(times)) / DAY
 
 
+def _sessions(timeline: Timeline, first: int, last: int) -> Any:
+    """How many runs of events there are, none of which comes `SESSION_ENDS` after the one before.
+    A window cuts off what is before it."""
+    times = timeline.times[first:last]
+    return 1 + sum(after - before >= SESSION_ENDS for before, after in pairwise(times))
+
+
 _FUNCTIONS: Mapping[Function, Callable[[Timeline, int, int], Any]] = {
     Function.COUNT: _count,
     Function.SUM: _sum,
@@ -243,4 +256,5 @@ _FUNCTIONS: Mapping[Function, Callable[[Timeline, int, int], Any]] = {
     Function.DISTINCT: _distinct,
     Function.MODE: _mode,
     Function.MEDIAN_GAP: _median_gap,
+    Function.SESSIONS: _sessions,
 }

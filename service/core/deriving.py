@@ -44,7 +44,8 @@ class Derivations:
         self.series: Mapping[str, Series] = {each.key: each for each in series}
         self.by_event: dict[str, list[Series]] = {}
         for each in self.series.values():
-            self.by_event.setdefault(each.event, []).append(each)
+            for name in each.events:
+                self.by_event.setdefault(name, []).append(each)
         # The traits that callers can't give, and the fields that time alone can change.
         computed = () if plan is None else plan.traits
         self.ready_made = ready_made

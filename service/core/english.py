@@ -102,6 +102,7 @@ _FUNCTIONS = {
     Function.DISTINCT: "the number of different values of",
     Function.MODE: "the most frequent of",
     Function.MEDIAN_GAP: "the median of the days between",
+    Function.SESSIONS: "the number of sessions of",
 }
 
 
@@ -116,7 +117,7 @@ def aggregate_english(aggregate: Aggregate) -> str:
             words.append("the event of")
     if series.each is not None:
         words.append(f"each of {_quoted('.'.join(series.each[1:]))} of")
-    words.append(_quoted(series.event))
+    words.append(_listed([*map(_quoted, series.events)], "or"))
     if series.where is not None:
         words.append(f"where ({_node(series.where, _names(series.where), outermost=True)})")
     if aggregate.within is not None:

@@ -54,13 +54,18 @@ def told_of(catalog: Catalog, state: State, instant: int) -> dict[str, Any]:
     The state has the histories of `catalog.told`."""
     told = catalog.told
     values = told.values(given_of(catalog, state), state.histories, instant)
-    happened = {each.event for key, each in told.series.items() if state.histories.get(key)}
+    happened = {
+        name
+        for key, each in told.series.items()
+        if state.histories.get(key)
+        for name in each.events
+    }
     return {
         name: value
         for name, value in values.items()
         if name in catalog.derivations.fields
         or name not in told.aggregates
-        or told.aggregates[name].series.event in happened
+        or not happened.isdisjoint(told.aggregates[name].series.events)
     }
 
 

@@ -12,17 +12,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.core.aggregates import Aggregate
+from service.core.aggregate_parsing import parse_named
+from service.core.aggregates import TIMED, Aggregate
 from service.core.conditions import Rule
 from service.core.deriving import Derivations
+from service.core.english import aggregate_english
 from service.core.events import Event
 from service.core.horizons import next_window_change
-from service.core.instants import DAY, HOUR, parse_duration, parse_instant, shift
+from service.core.instants import DAY, MINUTE, parse_duration, parse_instant, shift
 from service.core.parsing import Invalid, Schema, parse_condition
 from service.core.timelines import Timeline
 from service.core.traits import ABSENT, freeze
 
 ZONES: tuple[tzinfo, ...] = (UTC, ZoneInfo("Europe/Prague"), ZoneInfo("America/New_York"))
+ANY = Schema(UTC)
 START = parse_instant("2026-03-29T10:00:00Z", UTC) or 0
 WINDOWS: tuple[dict[str, Any], ...] = (
     {}, {"within": "1h"}, {"within": "3d"}, {"within": "30d"}, {"within": "1mo"}, {"within": "1y"},
@@ -58,20 +61,32 @@ PROPERTIES = st.fixed_dictionaries(
 # Few, so that events often stand at the very edge of a window, around the end of February.
 DAYS = (-366, -365, -364, -61, -59, -33, -31, -30, -29, -28, -4, -3, -2, -1, 0, 1, 2, 3, 30, 31)
 INSTANTS = st.builds(
-    lambda days, hours, rest: START + days * DAY + hours * HOUR + rest,
+    lambda days, minutes, rest: START + days * DAY + minutes * MINUTE + rest,
     st.sampled_from(DAYS),
-    st.sampled_from([0, 0, 0, -1, 1, 9]),
+    st.sampled_from([0, 0, 0, -60, 30, 60, 540]),
     st.sampled_from([0, 0, 0, -1, 1]),
 )
 EVENTS = st.lists(st.tuples(INSTANTS, PROPERTIES), max_size=12)
 AGGREGATES = st.builds(
     lambda function, series, window: {
         "function": function,
-        **({k: v for k, v in series.items() if k != "of"} if function == "medianGap" else series),
+        **({k: v for k, v in series.items() if k != "of"} if function in TIMED else series),
         **window,
     },
     st.sampled_from(
-        ["count", "sum", "avg", "min", "max", "first", "last", "distinct", "mode", "medianGap"]
+        [
+            "count",
+            "sum",
+            "avg",
+            "min",
+            "max",
+            "first",
+            "last",
+            "distinct",
+            "mode",
+            "medianGap",
+            "sessions",
+        ]
     ),
     st.sampled_from(SERIES),
     st.sampled_from(WINDOWS),
@@ -157,6 +172,8 @@ def _made(function: str, has_of: bool, kept: list[tuple[int, Any]]) -> Any:
             counts = Counter(map(freeze, values))
             most = [value for value in values if counts[freeze(value)] == max(counts.values())]
             return most[-1] if most else ABSENT
+        case "sessions":
+            return sum(gap >= 30 * MINUTE for gap in gaps) + (1 if kept else 0)
         case _:
             return median(gaps) / DAY if gaps else ABSENT
 
@@ -235,6 +252,46 @@ def test_nothing_changes_before_the_next_change(
         assert aggregate.window(times, at, zone) == before
 
 
+def named(document: dict[str, Any]) -> Aggregate:
+    return parse_named(document, "/aggregate", lambda group, at: parse_condition(group, ANY, at))
+
+
+@given(AGGREGATES, EVENTS, INSTANTS, st.data())
+def test_events_of_several_names_are_one_series(
+    document: dict[str, Any],
+    events: list[tuple[int, dict[str, Any]]],
+    now: int,
+    data: st.DataObject,
+) -> None:
+    names = data.draw(st.lists(st.sampled_from("ABC"), min_size=len(events), max_size=len(events)))
+    known = [
+        Event(name, each.at, each.properties, each.message_id, each.source)
+        for name, each in zip(names, told(events), strict=True)
+    ]
+    derivations = Derivations({"x": named({"event": ["B", "A"], **document})})
+    value = derivations.values({}, derivations.histories(known), now).get("x", ABSENT)
+    mine = [each for each in known if each.name != "C"]
+    assert same(value, plainly(document, mine, now, UTC))
+
+
+def test_names_are_the_same_in_any_order() -> None:
+    count = {"function": "count"}
+    one, other = named({"event": ["A", "B"], **count}), named({"event": ["B", "A", "B"], **count})
+    assert one.series.key == other.series.key
+    # A list of one name is that name: what is kept of its events stays.
+    assert named({"event": ["A"], **count}).series.key == named({"event": "A", **count}).series.key
+    assert aggregate_english(one) == "the number of “A” or “B”"
+    sessions = {"event": ["A", "B", "C"], "function": "sessions"}
+    assert aggregate_english(named(sessions)) == "the number of sessions of “A”, “B” or “C”"
+
+
+@pytest.mark.parametrize("event", [None, "", [], [""], ["A", 1], "x" * 257, ["A"] * 11, {}])
+def test_names_that_are_none(event: Any) -> None:
+    with pytest.raises(Invalid) as caught:
+        named({"event": event, "function": "count"})
+    assert [problem.pointer for problem in caught.value.problems] == ["/aggregate/event"]
+
+
 def test_changes_are_exact_for_fixed_durations() -> None:
     aggregate = parsed({"function": "count", "within": "3d"})
     times = [START, START + DAY]
@@ -260,6 +317,7 @@ FAULTS = [
     ({"function": "sum", "of": "item.price"}, "/of", "bad_value"),
     ({"function": "count", "each": "item.list"}, "/each", "bad_value"),
     ({"function": "medianGap", "of": "properties.n"}, "/of", "bad_value"),
+    ({"function": "sessions", "of": "properties.n"}, "/of", "bad_value"),
     ({"function": "count", "within": "3m"}, "/within", "bad_value"),
     ({"function": "count", "within": 3}, "/within", "bad_value"),
     ({"function": "count", "between": ["90d", "180d"]}, "/between", "bad_value"),

@@ -11,6 +11,7 @@ from typing import Any
 Document = Mapping[str, Any]
 
 _ORDER = "Order Completed"
+_VIEWS = ["Page Viewed", "Screen Viewed"]
 
 
 def _orders(function: str, **more: Any) -> Document:
@@ -97,6 +98,39 @@ READY_MADE: Mapping[str, Document] = {
         "value",
         "Refunds / gross revenue.",
         ratio={"numerator": "refunds", "denominator": "gross_revenue"},
+    ),
+    "last_visit_at": _trait(
+        "behavioral",
+        "The latest view of a page or of an app's screen.",
+        aggregate={"event": _VIEWS, "function": "last"},
+    ),
+    "sessions": _trait(
+        "behavioral",
+        "Visits: views of pages and screens with less than 30 minutes between one and the next.",
+        aggregate={"event": _VIEWS, "function": "sessions"},
+    ),
+    "device_views": _trait(
+        "technographic",
+        "Views of pages and screens whose kind of device is known.",
+        aggregate={
+            "event": _VIEWS,
+            "function": "count",
+            "where": _only("context.device.form", "notNull"),
+        },
+    ),
+    "phone_views": _trait(
+        "technographic",
+        "Views of pages and screens on a phone.",
+        aggregate={
+            "event": _VIEWS,
+            "function": "count",
+            "where": _only("context.device.form", "=", "phone"),
+        },
+    ),
+    "phone_share": _trait(
+        "technographic",
+        "The share of views on a phone: views on phones / views on known devices.",
+        ratio={"numerator": "phone_views", "denominator": "device_views"},
     ),
     "email_opens": _trait(
         "behavioral",

@@ -140,7 +140,7 @@ class Score:
             where = each.series.where
             which = "" if where is None else f" where {groups.clause(where)}"
             points = _points(each.units, self.decimals)
-            event = each.series.event.replace("”", "””")
+            event = each.series.events[0].replace("”", "””")
             parts.append(f"{points} for each event “{event}”{which}")
         text = "; ".join(parts)
         if self.half_life is not None:

@@ -24,7 +24,7 @@ SCHEMA = Schema(UTC)
 def aggregate(document: Any, schema: Schema, pointer: str) -> Aggregate:
     if document == "bad":
         raise Invalid([Problem(f"{pointer}/function", "bad_value", "bad")])
-    return Aggregate(Function.COUNT, Series("Visit", None, None, None, "{}"))
+    return Aggregate(Function.COUNT, Series(("Visit",), None, None, None, "{}"))
 
 
 def trait(name: str, **document: Any) -> DerivedTrait:

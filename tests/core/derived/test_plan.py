@@ -227,7 +227,7 @@ def test_what_else_is_needed_is_told() -> None:
         }
     )
     assert one.customer_facts == {"customer.first_seen", "customer.type"}
-    assert [series.event for series in one.series] == ["Visit"]
+    assert [series.events for series in one.series] == [("Visit",)]
     (held,) = one.aggregates.values()
     assert held.moves
     profile: dict[str, Any] = {held.name: 3}
