@@ -138,6 +138,10 @@ class Aggregate:
         """The value at an instant, or ABSENT. Windows are (now - d, now]: an event dated in the
         future counts from its instant on."""
         first, last = self.window(timeline.times, now, zone)
+        return self.over(timeline, first, last)
+
+    def over(self, timeline: Timeline, first: int, last: int) -> Any:
+        """The value over the events from place `first` up to `last`, or ABSENT."""
         if first >= last:
             return 0 if self.function in ZERO else ABSENT
         return _FUNCTIONS[self.function](timeline, first, last)

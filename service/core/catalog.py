@@ -24,6 +24,7 @@ from service.core.derived.cut_points import CutPoints
 from service.core.derived.plan import Plan
 from service.core.deriving import NO_DERIVATIONS, Derivations
 from service.core.matching import Level, Matcher, fields_read
+from service.core.outlook import NO_OUTLOOK, Outlook
 from service.core.parsing import Invalid, Problem, Schema, parse_condition
 from service.core.references import (
     Tangled,
@@ -99,6 +100,10 @@ class Catalog:
     told: Derivations = NO_DERIVATIONS
     # Derived traits that can't be served, each with its problems.
     refused_traits: Mapping[str, tuple[Problem, ...]] = field(default_factory=dict)
+    # Facts of the customer record that conditions or derived traits read.
+    facts_read: frozenset[str] = frozenset()
+    # What conditions make of those, and until when.
+    outlook: Outlook = NO_OUTLOOK
     keys: Sequence[str] = field(default_factory=list)
 
 
@@ -154,6 +159,8 @@ def compile_catalog(
         told = _derivations(everything, (), {}, cut_points)
     matcher = Matcher(lists, levels, schema.zone, derivations.moving)
     fields = fields_read(conditions).values()
+    facts = frozenset(f.name for f in fields if f.source is Source.CUSTOMER)
+    models = frozenset[str]().union(*map(models_of, conditions))
     return Catalog(
         revision=revision,
         schema=schema,
@@ -162,10 +169,12 @@ def compile_catalog(
         matcher=matcher,
         refused=tuple(sorted(refused.values(), key=lambda refusal: refusal.key)),
         refused_keys=frozenset(refused),
-        models=frozenset[str]().union(*map(models_of, conditions)),
-        customer_facts=frozenset(f.name for f in fields if f.source is Source.CUSTOMER),
+        models=models,
+        customer_facts=facts,
         derivations=derivations,
         told=told,
+        facts_read=facts | derivations.customer_facts,
+        outlook=Outlook(derivations, matcher, fields, models=bool(models)),
         refused_traits=compiled.refused,
         keys=matcher.keys,
     )

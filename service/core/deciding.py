@@ -73,7 +73,7 @@ def decision_of(
 ) -> Asking[Decision]:
     """`decide`, stopping wherever it needs models' outputs, so that a caller with many customers
     can have them scored together."""
-    run = _Run(catalog, state)
+    run = _Run(catalog, state, ends=given is None or given.answered)
     if state.decided_at is not None:
         if state.catalog_revision != catalog.revision:
             published = publication or Publication(now)
@@ -82,8 +82,9 @@ def decision_of(
         if state.due_at is not None and state.due_at <= now:
             yield from run.settle(now)
     if given is not None:
-        run.take(given)
-        yield from run.at(now, run.reason(given))
+        run.take(given, now)
+        if run.stirred or not run.stands(given):
+            yield from run.at(now, run.reason(given))
     elif state.decided_at is None:
         yield from run.at(now, {"kind": "trait"})
     return (yield from run.decision(now))
@@ -135,7 +136,7 @@ def derived_problems(names: Iterable[str]) -> list[Problem]:
 class _Run:
     """One customer's way through a decision."""
 
-    def __init__(self, catalog: Catalog, state: State) -> None:
+    def __init__(self, catalog: Catalog, state: State, *, ends: bool = True) -> None:
         self.catalog = catalog
         self.state = state
         self.changes: list[Change] = []
@@ -145,13 +146,18 @@ class _Run:
         self.stored = state.decided_at is None or state.catalog_revision != catalog.revision
         self.outputs: Outputs = {}
         self.prepared: Prepared | None = None
-        # From when until when the derived traits are what was looked up.
+        # Of which instant the derived traits are that were looked up, and until when they are seen
+        # as what they are.
         self.since = 0
         self.until: int | None = None
         self.derived: Mapping[str, Any] = {}
         # Traits of an unrecorded call that stand in for derived ones.
         self.overriding: Mapping[str, Any] = {}
         self.remembered = False
+        # Whether the profile may be seen as another than before.
+        self.stirred = False
+        # Whether until when each segment stands is asked for.
+        self.ends = ends
         self.truths = 0
         self.horizon = Horizon()
         self.decided: int | None = None
@@ -160,11 +166,7 @@ class _Run:
 
     def prepare(self, instant: int) -> Asking[Prepared]:
         """The profile at an instant, looked up."""
-        if (
-            self.prepared is None
-            or instant < self.since
-            or (self.until is not None and instant >= self.until)
-        ):
+        if self.prepared is None or (instant != self.since and self.catalog.derivations.any):
             self.derive(instant)
             self.outputs = yield self.known()
             self.prepared = self.looked_up(self.derived)
@@ -175,13 +177,13 @@ class _Run:
         return {**traits, **self.derived} if self.derived else traits
 
     def derived_at(self, instant: int) -> tuple[Mapping[str, Any], int | None]:
-        """The derived traits at an instant, and until when they stay so."""
+        """The derived traits at an instant, and until when conditions see them so."""
         catalog, state = self.catalog, self.state
         derived = derived_of(catalog, state, instant, self.overriding)
         if not derived and not catalog.derivations.any:
             return derived, None
         profile = {**given_of(catalog, state), **derived}
-        return derived, catalog.derivations.next_change(profile, state.histories, instant)
+        return derived, catalog.outlook.next_change(profile, state.histories, instant)
 
     def derive(self, instant: int) -> None:
         self.derived, self.until = self.derived_at(instant)
@@ -198,10 +200,10 @@ class _Run:
 
     def look_ahead(self, prepared: Prepared, instant: int) -> None:
         if self.until is None:
-            self.horizon = walk(prepared, instant, self.truths)
+            self.horizon = walk(prepared, instant, self.truths, ends=self.ends)
         else:
             self.horizon = walk_changing(
-                prepared, self.until, self.profile_at, instant, self.truths
+                prepared, self.until, self.profile_at, instant, self.truths, ends=self.ends
             )
         self.state.due_at = self.horizon.valid_until
 
@@ -224,7 +226,22 @@ class _Run:
             settled += 1
             self.stored = True
 
-    def take(self, given: Input) -> None:
+    def stands(self, given: Input) -> bool:
+        """Whether the stored answer stands until `due_at` if the profile is seen as it was, and
+        nobody asks for more."""
+        state, matcher = self.state, self.catalog.matcher
+        if given.answered or (state.decided_at is None and self.decided is None):
+            return False
+        if state.catalog_revision != self.catalog.revision and self.decided is None:
+            return False
+        if self.catalog.outlook.scores_move:
+            return False
+        lists = matcher.list_bits.keys()
+        return not lists or (
+            state.lists is not None and lists & state.lists == lists & state.memberships.keys()
+        )
+
+    def take(self, given: Input, now: int) -> None:
         """Fold new traits in."""
         state = self.state
         traits = given.traits
@@ -233,7 +250,7 @@ class _Run:
             # Nothing is stored of this: the caller's word stands in for what would be derived.
             self.overriding = {name: traits[name] for name in names & traits.keys()}
             traits = {name: value for name, value in traits.items() if name not in names}
-            self.prepared = None
+            self.stir()
         if traits:
             self.merge(traits, Written(given.at, given.message_id, given.source))
         for patch in given.patches:
@@ -241,29 +258,52 @@ class _Run:
         self.told_traits = bool(self.changes)
         for event in given.events:
             self.hear(event)
-        self.remember(given)
+        self.remember(given, now)
         seen_at = given.at
         if given.cause is not None:  # what is told with it may be of years
             seen_at = max([seen_at, *(event.at for event in given.events)])
         if given.seen and seen_at - state.last_seen >= SEEN_EVERY:
             state.last_seen = seen_at
             self.stored = True
-            if "customer.last_seen" in self.catalog.customer_facts:
-                self.prepared = None
+            if "customer.last_seen" in self.catalog.facts_read:
+                self.stir()
         self.stored = self.stored or bool(self.changes)
 
-    def remember(self, given: Input) -> None:
+    def stir(self) -> None:
+        """The profile is another."""
+        self.prepared = None
+        self.stirred = True
+
+    def remember(self, given: Input, now: int) -> None:
         """Put events into the timelines that want them."""
         derivations, histories = self.catalog.derivations, self.state.histories
+        outlook = self.catalog.outlook
         added = derivations.entries(each for each in given.events if each.name != COMPLETED)
+        settled = {} if given.orders is None else derivations.of_orders(given.orders)
+        if not added and not settled:
+            return
+        self.remembered = True
+        before = after = None
+        if not settled and not given.answered:
+            before = outlook.standing(histories, added, now)
         for key, entries in added.items():
             histories.setdefault(key, Timeline()).add(entries)
-        settled = {} if given.orders is None else derivations.of_orders(given.orders)
         histories.update(settled)
-        if added or settled:
-            self.remembered = True
+        if before is not None:
+            after = outlook.standing(histories, added, now)
+        if before is None or after is None or before.out != after.out:
             self.stored = True
-            self.prepared = None
+            self.stir()
+            return
+        self.prepared = None
+        # Until something of these series is seen otherwise than it was, or would have been, all
+        # that is seen is as it was when the stored instant was found.
+        state = self.state
+        ends = [state.due_at, before.until, after.until]
+        due = min((end for end in ends if end is not None), default=None)
+        if due != state.due_at:
+            state.due_at = due
+            self.stored = True
 
     def merge(self, traits: Mapping[str, Any], written: Written) -> None:
         """Merge given traits into the customer's, but what nobody can set."""
@@ -291,7 +331,7 @@ class _Run:
         self.problems += merged.problems
         self.changes += merged.changes
         if merged.changes:
-            self.prepared = None
+            self.stir()
 
     def reason(self, given: Input) -> Reason:
         """The reason of what new facts change: the last event, which traits, or their cause."""
@@ -337,7 +377,7 @@ class _Run:
 
     def decision(self, now: int) -> Asking[Decision]:
         state = self.state
-        if self.decided is None:
+        if self.decided is None and self.ends:
             # Nothing was due and nothing came: the stored answer stands, told as of now.
             prepared = yield from self.prepare(now)
             self.truths = prepared.at(now)

@@ -94,7 +94,8 @@ class Input:
     events of messages, in any order. `orders`: all that count, if what is known of some changed;
     they stand for the events by which they were told. `unsettled`: orders, by store and id, that
     may come to something else by now. `cause`: the reason of what it changes, where that is not
-    what it holds: an import."""
+    what it holds: an import. `answered`: whether somebody is told who the customer is by now; if
+    not, what changes no answer may pass without one, and nobody learns until when each stands."""
 
     traits: Mapping[str, Any]
     at: int
@@ -109,6 +110,7 @@ class Input:
     cause: str | None = None
     # The id that this came with, where it is another than the customer's own.
     came_with: str | None = None
+    answered: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,8 @@ class Publication:
 
 @dataclass(slots=True)
 class Decision:
-    """What to store and to answer. `state` is the new state; `stored` says whether it differs."""
+    """What to store and to answer. `state` is the new state; `stored` says whether it differs.
+    Of what nobody is told, `truths`, `horizon`, `outputs` and `derived` may be missing."""
 
     state: State
     now: int

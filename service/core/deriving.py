@@ -8,7 +8,6 @@ from service.core import consent
 from service.core.aggregates import Aggregate, Series
 from service.core.derived.plan import Plan
 from service.core.events import Event
-from service.core.horizons import next_window_change
 from service.core.instants import Moment
 from service.core.orders import COMPLETED
 from service.core.timelines import Entry, Timeline
@@ -112,18 +111,6 @@ class Derivations:
             if value is not ABSENT:
                 found[name] = value
         return found
-
-    def next_change(self, profile: Mapping[str, Any], histories: Histories, now: int) -> int | None:
-        """The first instant after `now` at which time alone could change a derived trait of a
-        profile that holds them: a lower bound; None: never."""
-        changes = []
-        for aggregate in self.aggregates.values():
-            timeline = histories.get(aggregate.series.key)
-            if timeline is not None and timeline.times:
-                changes.append(next_window_change(aggregate, timeline.times, now, self.zone))
-        if self.plan is not None:
-            changes.append(self.plan.next_change(profile, Moment(now, self.zone), histories))
-        return min((change for change in changes if change is not None), default=None)
 
     def entries(self, events: Iterable[Event]) -> dict[str, list[Entry]]:
         """What events add to each series, by its key."""

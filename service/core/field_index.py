@@ -25,7 +25,7 @@ from service.core.lanes import (
     TestLane,
     TokenLane,
 )
-from service.core.traits import WRONG_TYPE, TraitType, compose, fold, is_number, point, read
+from service.core.traits import ABSENT, WRONG_TYPE, TraitType, compose, fold, is_number, point, read
 
 MEMO_BYTES = 4_000_000
 LONG_TEXT = 256
@@ -241,6 +241,25 @@ class FieldIndex:
         if self.ages is not None:
             bits = self.ages.wrong if instant is None else self.ages.out(now - instant)
         return bits | self._ask(self.timed_questions, value, now) if self.timed_questions else bits
+
+    def out_at(self, value: Any, now: int) -> int:
+        """The clauses that a value, maybe ABSENT, rules out at `now`, time-bound or not."""
+        if value is ABSENT:
+            return self.absent
+        if not self.is_timed:
+            return self.static(value)
+        bits, (_, _, instant) = self.clock(value)
+        return bits | self.out(value, instant, now)
+
+    def next_change(self, value: Any, now: int) -> int | None:
+        """The first instant after `now` at which time alone could change what a value, maybe
+        ABSENT, rules out: a lower bound; None: never."""
+        if value is ABSENT or not self.is_timed:
+            return None
+        instant = self.clock(value)[1][2]
+        changes: list[int | None] = [at for at, _, _ in self.flips(instant, now, self.timed, 0)]
+        changes += [step(now) for _, step in self.steps(value, self.timed)]
+        return min((change for change in changes if change is not None), default=None)
 
     def flips(
         self, instant: int | None, now: int, alive: int, level: int

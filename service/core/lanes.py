@@ -126,6 +126,15 @@ class LineLane:
             bits ^= 1 << clause
         return bits & ~also
 
+    def place(self, value: float) -> int:
+        """How many cuts lie before a number, where the line has a table."""
+        return bisect_right(self.whole if type(value) is int else self.bounds, value)
+
+    def below(self, whole: int) -> int | None:
+        """The nearest cut at or below an integer, where the line has a table."""
+        place = bisect_right(self.whole, whole)
+        return self.whole[place - 1] if place else None
+
     def out(self, value: Any) -> int:
         """The clauses that a value of this line rules out."""
         if self.table is not None:

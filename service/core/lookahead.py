@@ -30,12 +30,19 @@ class Horizon:
     by_position: Mapping[int, int] = field(default_factory=dict)
 
 
-def walk(prepared: Prepared, now: int, truths: int) -> Horizon:
-    """Until when an answer holds, found by walking a bounded number of boundaries."""
+FOR_EVER = Horizon()
+
+
+def walk(prepared: Prepared, now: int, truths: int, *, ends: bool = True) -> Horizon:
+    """Until when an answer holds, found by walking a bounded number of boundaries. `ends`: whether
+    until when each segment does is asked for too."""
+    if not prepared.moves:
+        return FOR_EVER
     levels = _moving(prepared, truths)
+    timed = truths & prepared.matcher.timed if ends else 0
     if levels is None:
-        return _walk_everything(prepared, now, truths)
-    return _walk_flips(levels, now, prepared.matcher.timed, truths)
+        return _walk_everything(prepared, now, timed, truths)
+    return _walk_flips(levels, now, timed, truths)
 
 
 # The profile as it will be at an instant, and until when it stays that; None: for ever.
@@ -43,24 +50,30 @@ ProfileAt = Callable[[int], tuple[Prepared, int | None]]
 
 
 def walk_changing(
-    prepared: Prepared, until: int | None, profile_at: ProfileAt, now: int, truths: int
+    prepared: Prepared,
+    until: int | None,
+    profile_at: ProfileAt,
+    now: int,
+    truths: int,
+    *,
+    ends: bool = True,
 ) -> Horizon:
     """`walk` where the profile itself changes with time, first at `until`."""
     valid_until: int | None = None
-    ends: dict[int, int] = {}
-    timed = truths & prepared.matcher.timed
+    by_position: dict[int, int] = {}
+    timed = truths & prepared.matcher.timed if ends else 0
     at, current = now, truths
     for _ in range(BOUNDARIES_WALKED):
-        inner = walk(prepared, at, current)
+        inner = walk(prepared, at, current, ends=ends)
         first = inner.valid_until
         if valid_until is None and first is not None and (until is None or first < until):
             valid_until = first
         for position, end in inner.by_position.items():
             if timed >> position & 1 and (until is None or end < until):
-                ends[position] = end
+                by_position[position] = end
                 timed ^= 1 << position
         if until is None or (valid_until is not None and not timed):
-            return Horizon(valid_until, ends)
+            return Horizon(valid_until, by_position)
         at = until
         prepared, until = profile_at(at)
         current = prepared.at(at)
@@ -68,10 +81,10 @@ def walk_changing(
             valid_until = at
         left = timed & ~current
         timed &= current
-        ends.update(dict.fromkeys(positions_of(left), at))
+        by_position.update(dict.fromkeys(positions_of(left), at))
     # Not walked to the end: what is left may hold for longer, but not for less.
-    ends.update(dict.fromkeys(positions_of(timed), at))
-    return Horizon(at if valid_until is None else valid_until, ends)
+    by_position.update(dict.fromkeys(positions_of(timed), at))
+    return Horizon(at if valid_until is None else valid_until, by_position)
 
 
 # An instant ahead at which time changes a clause, the number of its level, and the clause.
@@ -122,7 +135,6 @@ def _walk_flips(levels: Sequence[MovingLevel], now: int, timed: int, truths: int
     flips.sort(reverse=True)  # the soonest last, to be taken from there
     valid_until: int | None = None
     ends: dict[int, int] = {}
-    timed &= truths
     # By level, the clauses whose changes matter once the answer's own end is known: those of the
     # segments whose end is still asked for.
     watched: list[int] | None = None
@@ -158,10 +170,9 @@ def _walk_flips(levels: Sequence[MovingLevel], now: int, timed: int, truths: int
     return Horizon(valid_until, ends)
 
 
-def _walk_everything(prepared: Prepared, now: int, truths: int) -> Horizon:
+def _walk_everything(prepared: Prepared, now: int, timed: int, truths: int) -> Horizon:
     """The walk where a change may touch anything: the profile is matched at each boundary."""
     matcher = prepared.matcher
-    timed = truths & matcher.timed
     valid_until: int | None = None
     ends: dict[int, int] = {}
     ahead = Ahead(prepared, now)

@@ -10,7 +10,7 @@ as all their segments are known.
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import tzinfo
 
@@ -91,6 +91,15 @@ class LevelIndex:
             for position, (key, condition) in enumerate(ordered)
             if clauses[key] is None
         ]
+        # The fields that are read otherwise than by their indexes: by what has no clauses here,
+        # and, from `_gather`, in comparisons with others.
+        self.read_otherwise = {
+            name
+            for key, condition in ordered
+            if clauses[key] is None
+            for rule in rules_of(condition)
+            for name in _names(rule)
+        }
         counts = [len(clauses[key] or ()) for key in self.keys]
         self.planes: list[tuple[int, int]] = []  # (first clause, mask of the plane's segments)
         size = 0
@@ -134,6 +143,10 @@ class LevelIndex:
                     builders[rule.field.name] = builder
                 builder.add(clause, rule, wanted)
         indexes = [FieldIndex(builder, self.size) for builder in builders.values()]
+        self.by_field = {index.field.name: index for index in indexes}
+        self.read_otherwise.update(
+            name for question in pairs.values() for name in _names(question.rule)
+        )
         self.references = [
             (self.known[key], must_be_member, bits_of(clauses))
             for (key, must_be_member), clauses in references.items()
@@ -264,6 +277,11 @@ class Prepared:
         self.base = base
         self.found = found
 
+    @property
+    def moves(self) -> bool:
+        """Whether time may touch it at all."""
+        return self.matcher.bushy or any(clocks for _, clocks in self.found)
+
     def at(self, now: int) -> int:
         """The bitset of segments the profile is in at an instant, schemes settled."""
         matcher = self.matcher
@@ -305,13 +323,18 @@ class Matcher:
                 self.positions[key] = offset + place
             self.levels.append((index, [self._scheme(*scheme) for scheme in level.schemes]))
         self.keys = sorted(self.positions, key=self.positions.__getitem__)
+        # The fields that are not, or not only, read through their indexes.
+        self.read_otherwise = frozenset[str]().union(
+            *(index.read_otherwise for index, _ in self.levels)
+        )
+        self.bushy = any(index.looped for index, _ in self.levels)
         # The segments that time alone can change, and whether some of them do so by what other
         # segments do, or aren't among the clauses at all.
         self.timed, self.entangled = self._timed(levels, moving)
 
     def _timed(self, levels: Sequence[Level], moving: Container[str]) -> tuple[int, bool]:
         timed = 0
-        entangled = any(index.looped for index, _ in self.levels)
+        entangled = self.bushy
         for level in levels:
             for key, condition in level.conditions:
                 follows = any(timed >> self.positions[key] & 1 for key in references_of(condition))
@@ -334,6 +357,11 @@ class Matcher:
         positions = tuple(self.positions[member] for member in members)
         return Scheme(key, bits_of(positions), positions)
 
+    def indexes_of(self, name: str) -> list[FieldIndex]:
+        """The indexes of a field, one for each level that reads it."""
+        found = (index.by_field.get(name) for index, _ in self.levels)
+        return [index for index in found if index is not None]
+
     def prepare(self, profile: Profile, lists: Lists = NO_LISTS) -> Prepared:
         """Look a profile up once, to ask about several instants."""
         base = 0
@@ -346,6 +374,12 @@ class Matcher:
     def match(self, profile: Profile, now: int, lists: Lists = NO_LISTS) -> int:
         """The bitset of segments that the profile is in at an instant."""
         return self.prepare(profile, lists).at(now)
+
+
+def _names(rule: Rule) -> Iterator[str]:
+    yield rule.field.name
+    if rule.other is not None:
+        yield rule.other.name
 
 
 def fields_read(conditions: Iterable[Condition]) -> dict[str, Field]:

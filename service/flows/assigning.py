@@ -120,10 +120,10 @@ class Assigner:
             def profile_at(at: int) -> tuple[Prepared, int | None]:
                 moved = {**profile, **derived_at(at)}
                 consent.fill(moved)
-                until = derivations.next_change(moved, histories, at)
+                until = catalog.outlook.next_change(moved, histories, at)
                 return catalog.matcher.prepare(moved, lists), until
 
-            until = derivations.next_change(profile, histories, now)
+            until = catalog.outlook.next_change(profile, histories, now)
             horizon = walk_changing(prepared, until, profile_at, now, truths)
         else:
             horizon = walk(prepared, now, truths)

@@ -132,6 +132,7 @@ def _input(group: Group, source_id: str) -> Input:
             if message.traits
         ],
         events=[message.event for message in group if message.event is not None],
+        answered=False,
     )
 
 

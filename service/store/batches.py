@@ -95,6 +95,8 @@ class Batch:
         self.limits = limits
         self.to_write: list[tuple[Decision, str]] = []
         self.before: dict[str, Mapping[str, Membership]] = {}
+        # Those whose timelines are no longer what is stored, whatever else is.
+        self.remembered: list[State] = []
         self.came_to_nothing: list[str] = []
 
     def decide(
@@ -152,6 +154,8 @@ class Batch:
                 return Invalid([fault])
             self.to_write.append((decision, encoded.decode()))
             self.before[state.customer_id] = before
+        if decision.remembered:
+            self.remembered.append(decision.state)
         return None
 
     def _fault(self, state: State, encoded: bytes) -> Problem | None:

@@ -247,13 +247,12 @@ async def _remember(connection: Any, served: Serving, decider: Batch, filled: se
     """Write the timelines that events were put into, or that were made anew."""
     if not served.derivations.series:
         return
-    touched = [
-        decision.state
-        for decision, _ in decider.to_write
-        if decision.remembered or decision.state.customer_id in filled
-    ]
+    touched = {state.customer_id: state for state in decider.remembered}
+    for decision, _ in decider.to_write:
+        if decision.state.customer_id in filled:
+            touched[decision.state.customer_id] = decision.state
     if touched:
-        await events.write_histories(connection, touched, served.derivations.series)
+        await events.write_histories(connection, touched.values(), served.derivations.series)
 
 
 async def _late(

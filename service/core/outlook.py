@@ -1,0 +1,277 @@
+"""The outlook: what conditions make of derived traits, and until when if nothing but time happens.
+
+Most of what is told of a customer changes nothing that anybody asks: a visit more where conditions
+ask for five. Conditions see a field through its indexes, where all values between two cuts look the
+same. So an aggregate that is read by conditions alone changes only when its value passes a cut, and
+neither the events that leave its window before, nor those that come, need a look at all the rest.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, tzinfo
+from typing import Any, NamedTuple
+
+from service.core.aggregates import Aggregate, Function
+from service.core.conditions import Field, aggregates_of
+from service.core.deriving import NO_DERIVATIONS, Derivations, Histories
+from service.core.field_index import FieldIndex, Form
+from service.core.horizons import next_window_change
+from service.core.instants import Moment
+from service.core.matching import Matcher
+from service.core.timelines import Timeline
+
+# Boundaries of one aggregate that are walked before one is taken as it comes.
+BOUNDARIES = 8
+
+_EMPTY = Timeline()
+
+
+class Standing(NamedTuple):
+    """What some fields rule out at an instant, and until when at least; None: for ever."""
+
+    out: list[int]
+    until: int | None
+
+
+class Watched:
+    """An aggregate that conditions read, and nothing else: by its field's indexes, one a level."""
+
+    def __init__(self, aggregate: Aggregate, indexes: Sequence[FieldIndex], zone: tzinfo) -> None:
+        self.aggregate = aggregate
+        self.indexes = indexes
+        self.zone = zone
+        self._timed = any(index.is_timed for index in indexes)
+        # Where only cuts between numbers matter, whether a number that falls has passed one.
+        numbers = all(index.form in (Form.NUMBERS, Form.PRESENCE) for index in indexes)
+        self._lanes = [index.numbers for index in indexes if numbers and index.numbers is not None]
+        self._falls = _FALLS.get(aggregate.function) if numbers else None
+        self._leaving = _LEAVES.get(aggregate.function, _the_next)
+
+    def value(self, timeline: Timeline, now: int) -> Any:
+        """Its value at an instant, or ABSENT."""
+        return self.aggregate.value(timeline, now, self.zone)
+
+    def out(self, value: Any, now: int) -> list[int]:
+        """The clauses that a value rules out at an instant, by index."""
+        return [index.out_at(value, now) for index in self.indexes]
+
+    def standing(self, timeline: Timeline, now: int) -> Standing:
+        """What it rules out at an instant, and until when."""
+        value = self.value(timeline, now)
+        changes = [self.next_change(timeline, now)]
+        if self._timed:
+            changes += [index.next_change(value, now) for index in self.indexes]
+        until = min((change for change in changes if change is not None), default=None)
+        return Standing(self.out(value, now), until)
+
+    def next_change(self, timeline: Timeline, now: int) -> int | None:
+        """The first instant after `now` at which events that come or leave could change what
+        conditions make of the value: a lower bound; None: never."""
+        aggregate, times = self.aggregate, timeline.times
+        if not self.indexes or not times:
+            return None
+        if self._timed:
+            # What a value rules out moves by itself: each value counts.
+            return next_window_change(aggregate, times, now, self.zone)
+        within = aggregate.within
+        if aggregate.between is not None or (within is not None and within.months):
+            return self._walked(timeline, now)
+        last = bisect_right(times, now)
+        comes = times[last] if last < len(times) else None
+        if within is None:
+            return comes
+        leaves = self._leaves(timeline, bisect_right(times, now - within.micros), last, now)
+        if leaves is None:
+            return comes
+        leaves += within.micros
+        return leaves if comes is None else min(leaves, comes)
+
+    def _leaves(self, timeline: Timeline, first: int, last: int, now: int) -> int | None:
+        """The time of the first of these events without which, and without those before it, the
+        value could be seen as another."""
+        if first == last:
+            return None
+        if self._falls is not None and (place := self._falls(self, timeline, first, last)) != first:
+            return None if place is None else timeline.times[place]
+        out = self.out(self._of(timeline, first, last), now)
+        place = first
+        for _ in range(BOUNDARIES):
+            place = self._leaving(self, timeline, first, last)
+            first = place + 1
+            if self.out(self._of(timeline, first, last), now) != out:
+                break
+            if first == last:
+                return None
+        return timeline.times[place]
+
+    def _of(self, timeline: Timeline, first: int, last: int) -> Any:
+        return self.aggregate.over(timeline, first, last)
+
+    def _walked(self, timeline: Timeline, now: int) -> int | None:
+        out = self.out(self.value(timeline, now), now)
+        at: int | None = now
+        for _ in range(BOUNDARIES):
+            assert at is not None  # noqa: S101 - it was told so below
+            at = next_window_change(self.aggregate, timeline.times, at, self.zone)
+            if at is None or self.out(self.value(timeline, at), now) != out:
+                break
+        return at
+
+    def passed(self, value: float) -> Callable[[float], bool]:
+        """Whether a number lies behind a cut, seen from this one."""
+        places = [lane.place(value) for lane in self._lanes]
+        return lambda other: any(
+            lane.place(other) != place for lane, place in zip(self._lanes, places, strict=True)
+        )
+
+    def below(self, value: int) -> int | None:
+        """The nearest cut at or below an integer: what is less is seen as another."""
+        cuts = [cut for lane in self._lanes if (cut := lane.below(value)) is not None]
+        return max(cuts, default=None)
+
+
+# Of some events of a timeline, the place of the first without which, and without those before it,
+# the value could be another.
+def _the_next(watched: Watched, timeline: Timeline, first: int, last: int) -> int:
+    return first
+
+
+def _the_last(watched: Watched, timeline: Timeline, first: int, last: int) -> int:
+    return last - 1
+
+
+def _the_extreme(watched: Watched, timeline: Timeline, first: int, last: int) -> int:
+    """An extreme stands until the last event that has it leaves."""
+    if timeline.decimals is None or timeline.values is None:
+        return first
+    values = timeline.values[first:last]
+    extreme = max(values) if watched.aggregate.function is Function.MAX else min(values)
+    values.reverse()
+    return last - 1 - values.index(extreme)
+
+
+_LEAVES: Mapping[Function, Callable[[Watched, Timeline, int, int], int]] = {
+    Function.MAX: _the_extreme,
+    Function.MIN: _the_extreme,
+    Function.LAST: _the_last,
+}
+
+
+# The place of the first without which a number that falls as events leave has passed a cut; None:
+# it never will.
+def _of_a_count(watched: Watched, timeline: Timeline, first: int, last: int) -> int | None:
+    cut = watched.below(last - first)
+    return None if cut is None or cut <= 0 else last - cut
+
+
+def _of_a_sum(watched: Watched, timeline: Timeline, first: int, last: int) -> int | None:
+    """A sum only falls if nothing in it is negative."""
+    if timeline.decimals is None or timeline.values is None or min(timeline.values[first:last]) < 0:
+        return first
+    return _falling(watched, timeline, first, last)
+
+
+def _falling(watched: Watched, timeline: Timeline, first: int, last: int) -> int | None:
+    passed = watched.passed(watched.aggregate.over(timeline, first, last))
+    left = range(first + 1, last + 1)
+    place = bisect_left(
+        left, True, key=lambda start: passed(watched.aggregate.over(timeline, start, last))
+    )
+    return None if place == len(left) else first + place
+
+
+_FALLS: Mapping[Function, Callable[[Watched, Timeline, int, int], int | None]] = {
+    Function.COUNT: _of_a_count,
+    Function.SUM: _of_a_sum,
+    Function.DISTINCT: _falling,
+}
+
+
+class Outlook:
+    """What a catalog's conditions make of its derived traits."""
+
+    def __init__(
+        self,
+        derivations: Derivations,
+        matcher: Matcher,
+        fields: Iterable[Field] = (),
+        *,
+        models: bool = False,
+    ) -> None:
+        """`fields`: all that conditions read; `models`: whether they read models, which may make
+        of any trait what they like."""
+        self.derivations = derivations
+        plan = derivations.plan
+        traits = () if plan is None else plan.traits.values()
+        reads = {name for trait in traits for name in trait.reads}
+        held = {
+            each.name
+            for trait in traits
+            for condition in trait.conditions
+            for each in aggregates_of(condition)
+        }
+        # What is seen otherwise than by the indexes, where each value counts.
+        otherwise = matcher.read_otherwise | {name.partition(".")[0] for name in reads} | held
+        otherwise |= {field.path[0] for field in fields if len(field.path) > 1}
+        self.watched: dict[str, Watched] = {
+            name: Watched(aggregate, matcher.indexes_of(name), derivations.zone)
+            for name, aggregate in derivations.aggregates.items()
+            if name not in otherwise
+        }
+        # By the series' key, all that reads it; a series that is not there is read otherwise too.
+        self._by_series: dict[str, list[Watched]] = {}
+        if not models:
+            self._by_series = {key: [] for key in derivations.series}
+            for series in () if plan is None else plan.series:
+                self._by_series.pop(series.key, None)
+            for name, aggregate in derivations.aggregates.items():
+                if name in self.watched:
+                    if aggregate.series.key in self._by_series:
+                        self._by_series[aggregate.series.key].append(self.watched[name])
+                else:
+                    self._by_series.pop(aggregate.series.key, None)
+        # Whether time alone may change what models say.
+        self.scores_move = models and bool(derivations.moving)
+
+    def standing(self, histories: Histories, keys: Iterable[str], now: int) -> Standing | None:
+        """What conditions make of these series at an instant, and until when; None where
+        something else reads them too."""
+        out: list[int] = []
+        until: int | None = None
+        for key in keys:
+            readers = self._by_series.get(key)
+            if readers is None:
+                return None
+            timeline = histories.get(key, _EMPTY)
+            for watched in readers:
+                mine, change = watched.standing(timeline, now)
+                out += mine
+                if change is not None and (until is None or change < until):
+                    until = change
+        return Standing(out, until)
+
+    def next_change(self, profile: Mapping[str, Any], histories: Histories, now: int) -> int | None:
+        """The first instant after `now` at which time alone could change what conditions make of
+        the derived traits of a profile that holds them: a lower bound; None: never."""
+        derivations = self.derivations
+        until: int | None = None
+        for name, aggregate in derivations.aggregates.items():
+            timeline = histories.get(aggregate.series.key)
+            if timeline is None or not timeline.times:
+                continue
+            watched = self.watched.get(name)
+            if watched is not None:
+                change = watched.next_change(timeline, now)
+            else:
+                change = next_window_change(aggregate, timeline.times, now, derivations.zone)
+            if change is not None and (until is None or change < until):
+                until = change
+        if derivations.plan is not None:
+            moment = Moment(now, derivations.zone)
+            change = derivations.plan.next_change(profile, moment, histories)
+            if change is not None and (until is None or change < until):
+                until = change
+        return until
+
+
+NO_OUTLOOK = Outlook(NO_DERIVATIONS, Matcher((), (), UTC))
