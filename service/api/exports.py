@@ -130,12 +130,19 @@ class Export(StreamingResponse):
 
 
 async def export(
-    database: Database, key: str, media_type: str, *, after: str | None, limit: int | None
+    database: Database,
+    key: str,
+    media_type: str,
+    *,
+    after: str | None,
+    limit: int | None,
+    channel: str | None = None,
 ) -> Export:
-    """A segment's members in one of `FORMATS`. The first have been read when this returns, so
-    that what can't be read is refused and not cut off. Raises Crowded."""
+    """A segment's members, or those whom a channel reaches, in one of `FORMATS`. The first have
+    been read when this returns, so that what can't be read is refused and not cut off. Raises
+    Crowded."""
     ending, make = FORMATS[media_type]
-    pieces = _pieces(database, key, make(), after, limit)
+    pieces = _pieces(database, key, make(), after, limit, channel)
     first = await anext(pieces)
     name = f'attachment; filename="{key}-members.{ending}"'
     headers = {"content-disposition": name, "vary": "accept"}
@@ -151,11 +158,17 @@ async def _joined(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncIterator[by
 
 
 async def _pieces(
-    database: Database, key: str, format_: Format, after: str | None, limit: int | None
+    database: Database,
+    key: str,
+    format_: Format,
+    after: str | None,
+    limit: int | None,
+    channel: str | None,
 ) -> AsyncGenerator[bytes]:
     async with database.long() as connection:
         begin = format_.begin()
-        async for rows in exports.members(connection, key, after=after, limit=limit):
+        members = exports.members(connection, key, after=after, limit=limit, channel=channel)
+        async for rows in members:
             yield begin + format_.rows(rows)
             begin = b""
         yield begin + format_.end()

@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect
 
 from service.api import paging
 from service.api.bodies import BodyRoute, check_encoding
-from service.api.callers import WithAuthor, still_let_in
+from service.api.callers import WithAuthor, WithCaller, require, still_let_in
 from service.api.exports import FORMATS, JSON, OFFERED, export
 from service.api.negotiating import chosen
 from service.api.paths import SegmentKey
@@ -19,6 +19,8 @@ from service.api.schemas import ListChange, ListChanged, Member, Members, Upload
 from service.api.segment_views import storable, stored_segment
 from service.api.services import Services, WithServices
 from service.api.uploads import Upload
+from service.core.access import Caller, Scope
+from service.core.consent import CHANNELS, CONSENT, SUPPRESSED
 from service.core.parsing import Problem
 from service.flows.lists import BeingReplaced
 from service.flows.publishing import Conflict, Unknown
@@ -77,35 +79,52 @@ async def segment_members(
     request: Request,
     services: WithServices,
     key: SegmentKey,
+    who: WithCaller,
     limit: Annotated[
         int | None,
         Query(ge=1, le=1000, description="At most so many; else 100 a page, or all of a file."),
     ] = None,
     cursor: paging.Cursor = None,
     channel: Annotated[
-        str | None, Query(description="Not available in this version: refused with 422.")
+        str | None,
+        Query(
+            description="Only those whom it reaches: they subscribed, and nothing closes it.",
+            json_schema_extra={"enum": list(CHANNELS)},
+        ),
     ] = None,
 ) -> Any:
-    """Who is in a segment, by id."""
+    """Who is in a segment, by id. Where consents are personal traits, `channel` needs the scope
+    `personal`."""
     if channel is not None:
-        detail = "which channels reach a customer is not known in this version"
-        raise invalid([Problem("/query/channel", "not_available", detail)])
+        _may_ask(services, who, channel)
     media_type = chosen(request.headers.get("accept"), OFFERED)
     after = paging.after(cursor)
     await stored_segment(services, key)
     if media_type in FORMATS:
         try:
-            return await export(services.database, key, media_type, after=after, limit=limit)
+            return await export(
+                services.database, key, media_type, after=after, limit=limit, channel=channel
+            )
         except Crowded as error:
             raise unavailable(str(error)) from error
     size = limit or PAGE
     async with services.database.engine.connect() as connection:
-        rows = await stored.members(connection, key, after=after, limit=size + 1)
+        rows = await stored.members(connection, key, after=after, limit=size + 1, channel=channel)
     items = [Member(customer_id=row[0], since=row[1], version=row[2]) for row in rows[:size]]
     more = items[-1].customer_id if len(rows) > size else None
     page = Members(items=items, next_cursor=paging.cursor(more))
     headers = {"vary": "accept"}
     return Response(page.model_dump_json(), media_type=JSON, headers=headers)
+
+
+def _may_ask(services: Services, who: Caller, channel: str) -> None:
+    """Raises HttpProblem 422, 403."""
+    if channel not in CHANNELS:
+        detail = f"the channels are {', '.join(CHANNELS)}"
+        raise invalid([Problem("/query/channel", "bad_value", detail)])
+    personal = services.live.served.personal
+    if personal.touches(CONSENT) or personal.touches(SUPPRESSED):
+        require(who, Scope.PERSONAL)
 
 
 @router.post("/{key}/members")

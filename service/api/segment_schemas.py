@@ -171,6 +171,11 @@ class SegmentMetrics(BaseModel):
         description="Customers with two or more orders among those with one or more."
     )
     average_recency_days: float | None = Field(description="Mean days since the last order.")
+    reachable: dict[str, int] | None = Field(
+        default=None,
+        description="By channel, how many subscribed and are not suppressed. Null until they are "
+        "next measured, where that was last done before consents were kept.",
+    )
     entered: Moves
     exited: Moves
 

@@ -9,7 +9,18 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.core.consent import KINDS, SHAPED
+from service.core.consent import CHANNELS, KINDS, SHAPED
+
+
+def reaching(channel: str) -> str:
+    """SQL: whether a row of `customers` can be reached by a channel, as `consent.reachable` has it.
+    Those who were never asked, most often most, cost one look."""
+    if channel not in CHANNELS:
+        raise ValueError(channel)
+    return (
+        f"(traits ? 'consent' and traits #>> '{{consent,{channel}}}' = 'subscribed'"
+        f" and traits #>> '{{suppressed,{channel}}}' is null)"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.core.decisions import Membership, State
 from service.core.instants import from_datetime
+from service.store.consents import reaching
 
 AT_ONCE = 5_000
 
@@ -18,8 +19,8 @@ _CUSTOMERS = text(
     "from customers order by customer_id"
 )
 
-_MEMBERS = """select customer_id, since, version from memberships
-  where segment_key = $1 and customer_id > $2 order by customer_id limit $3"""
+_MEMBERS = """select customer_id, since, version from memberships{those}
+  where segment_key = $1 and customer_id > $2{who} order by customer_id limit $3"""
 
 _decode = msgspec.json.decode
 _memberships = msgspec.json.Decoder(dict[str, Membership])
@@ -33,14 +34,24 @@ async def at_one_instant(connection: AsyncConnection) -> None:
 
 
 async def members(
-    connection: AsyncConnection, key: str, *, after: str | None = None, limit: int | None = None
+    connection: AsyncConnection,
+    key: str,
+    *,
+    after: str | None = None,
+    limit: int | None = None,
+    channel: str | None = None,
 ) -> AsyncIterator[list[MemberRow]]:
     """Members by id in batches, as they all were when the first was read: id, since, the
-    definition's version that let them in. `connection`: a fresh one, nobody else's meanwhile."""
+    definition's version that let them in; of those whom a channel reaches. `connection`: a fresh
+    one, nobody else's meanwhile."""
+    query = _MEMBERS.format(those="", who="")
+    if channel is not None:
+        those, who = " join customers using (customer_id)", f" and {reaching(channel)}"
+        query = _MEMBERS.format(those=those, who=who)
     # Plain asyncpg: a row costs a fifth of what it does through the engine.
     raw: Any = (await connection.get_raw_connection()).driver_connection
     async with raw.transaction(isolation="repeatable_read", readonly=True):
-        cursor = await raw.cursor(_MEMBERS, key, after or "", limit)
+        cursor = await raw.cursor(query, key, after or "", limit)
         while rows := await cursor.fetch(AT_ONCE):
             yield rows
 

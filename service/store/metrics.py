@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,13 +10,17 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.core.consent import CHANNELS, CONSENT, SUPPRESSED
+from service.store.consents import reaching
+
 # One process measures at a time; the others need not wait for it.
 LOCK = 7_305_441_822
 
 # Whose orders are known is measured by them; everyone else by their traits, where those have the
 # type they should: callers may send anything.
-_VALUES = """
-  select customer_id,
+_REACHED = ", ".join(reaching(channel) for channel in CHANNELS)
+_VALUES = f"""
+  select customer_id, array[{_REACHED}] as reached,
     case when o.orders is not null then o.revenue
       when jsonb_typeof(traits -> 'revenue') = 'number'
       then (traits ->> 'revenue')::numeric end as revenue,
@@ -37,15 +42,18 @@ MADE_OF = {
     "average_order_value": ("revenue", "orders"),
     "repeat_rate": ("orders",),
     "average_recency_days": ("last_order_at",),
+    "reachable": (CONSENT, SUPPRESSED),
 }
 
-_FIGURES = """
+_PLACES = range(1, len(CHANNELS) + 1)
+_FIGURES = f"""
   count(*) as size,
   sum(revenue) as revenue,
   sum(orders) as orders,
   count(*) filter (where orders >= 1) as buyers,
   count(*) filter (where orders >= 2) as repeat_buyers,
-  avg(recency) as recency"""
+  avg(recency) as recency,
+  array[{", ".join(f"count(*) filter (where reached[{place}])" for place in _PLACES)}] as reached"""
 
 _BY_SEGMENT = text(f"""
   with as_of as (select cast(:now as timestamptz) as now), value as ({_VALUES})
@@ -83,7 +91,8 @@ _KEYS = text("select key from segments where status <> 'archived'")
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """One segment's figures. Money in the base currency; recency in days; rates in 0..1."""
+    """One segment's figures. Money in the base currency; recency in days; rates in 0..1; `reached`
+    in the order of channels."""
 
     size: int = 0
     revenue: float | None = None
@@ -91,6 +100,7 @@ class Figures:
     buyers: int = 0
     repeat_buyers: int = 0
     recency: float | None = None
+    reached: Sequence[int] = (0,) * len(CHANNELS)
 
 
 def _shaped(figures: Figures, moves: dict[str, int], total: int, as_of: datetime) -> dict[str, Any]:
@@ -98,7 +108,7 @@ def _shaped(figures: Figures, moves: dict[str, int], total: int, as_of: datetime
 
     average_order_value = revenue / orders; repeat_rate = customers with two or more orders among
     those with one or more; share = size / all customers; average_recency_days = mean days since
-    the last order.
+    the last order; reachable = by channel, who subscribed and is not suppressed.
     """
     orders, revenue = figures.orders, figures.revenue
     average = float(revenue) / float(orders) if revenue is not None and orders else None
@@ -114,6 +124,7 @@ def _shaped(figures: Figures, moves: dict[str, int], total: int, as_of: datetime
             round(figures.repeat_buyers / figures.buyers, 6) if figures.buyers else None
         ),
         "average_recency_days": _rounded(figures.recency, 2),
+        "reachable": dict(zip(CHANNELS, figures.reached, strict=True)),
         "entered": {span: moves.get(f"entered_{span}", 0) for span in ("day", "week", "month")},
         "exited": {span: moves.get(f"exited_{span}", 0) for span in ("day", "week", "month")},
     }

@@ -12,7 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.core.access import Author
 from service.core.instants import parse_instant, to_datetime
 from service.store import lists
+from service.store.consents import reaching
 from service.store.tables import (
+    customers,
     list_members,
     memberships,
     segment_metrics,
@@ -324,9 +326,15 @@ async def lists_of(connection: AsyncConnection, customer_id: str) -> list[str]:
 
 
 async def members(
-    connection: AsyncConnection, key: str, *, after: str | None, limit: int
+    connection: AsyncConnection,
+    key: str,
+    *,
+    after: str | None,
+    limit: int,
+    channel: str | None = None,
 ) -> list[tuple[str, datetime, int]]:
-    """Members by id, those after `after`: id, since, the definition's version that let them in."""
+    """Members by id, those after `after`, and whom a channel reaches: id, since, the definition's
+    version that let them in."""
     query = (
         select(memberships.c.customer_id, memberships.c.since, memberships.c.version)
         .where(memberships.c.segment_key == key)
@@ -335,4 +343,7 @@ async def members(
     )
     if after is not None:
         query = query.where(memberships.c.customer_id > after)
+    if channel is not None:
+        same = customers.c.customer_id == memberships.c.customer_id
+        query = query.join(customers, same).where(text(reaching(channel)))
     return [(row[0], row[1], row[2]) for row in await connection.execute(query)]

@@ -1,11 +1,13 @@
 """Consents by every way they come in, and what they come to."""
 
+import json
 from typing import Any
 
 import httpx
 import pytest
 
 from service.core.instants import DAY, HOUR, MINUTE, format_instant
+from tests.api.test_personal import keyed
 from tests.running import NOW
 from tests.serving import Service
 
@@ -222,3 +224,47 @@ def test_a_person_who_is_erased_leaves_no_consent(fresh: Service) -> None:
     late = put(fresh, "c-1", "email", status="subscribed", at=format_instant(NOW - DAY))
     assert (late.status_code, late.json()["code"]) == (409, "erased")
     assert fresh.ask("get", "/customers/c-1/consent").status_code == 404
+
+
+def test_members_are_told_by_channel_and_sizes_with_their_reachable_part(fresh: Service) -> None:
+    fresh.save("all", ("age", ">=", 1))
+    said_by = {
+        "c-1": {"email": "subscribed", "sms": "subscribed"},
+        "c-2": {"email": "subscribed"},
+        "c-3": {"email": "unsubscribed"},
+        "c-4": {"email": "subscribed"},
+        "c-5": None,
+    }
+    for customer_id, consent in said_by.items():
+        traits = {"age": 30} if consent is None else {"age": 30, "consent": consent}
+        fresh.assign(customer_id, traits=traits)
+    fresh.assign("c-2", events=[told("Email Marked as Spam", 1)])
+    pages = list(fresh.pages("/segments/all/members", channel="email", limit=1))
+    assert [item["customer_id"] for page in pages for item in page] == ["c-1", "c-4"]
+    accept = {"accept": "text/csv"}
+    file = fresh.ask("get", "/segments/all/members?channel=sms", headers=accept)
+    assert [line.split(",")[0] for line in file.text.splitlines()] == ["customer_id", "c-1"]
+    fresh.measure()
+    expected = {**dict.fromkeys(CHANNELS, 0), "email": 2, "sms": 1}
+    [listed] = fresh.get("/segments")["items"]
+    assert listed["metrics"]["size"] == 5
+    assert listed["metrics"]["reachable"] == expected
+
+
+def test_personal_consents_are_for_those_who_may_read_them(fresh: Service) -> None:
+    fresh.save("all", ("age", ">=", 1))
+    read, write = keyed(fresh, "read"), keyed(fresh, "write")
+    whole = keyed(fresh, "read", "write", "personal", "assign")
+    body = {"customer_id": "c-1", "traits": {"age": 30, "consent": {"email": "subscribed"}}}
+    assert whole("post", "/assign", json=body).is_success
+    assert read("get", "/customers/c-1").json()["consent"]["email"]["status"] == "subscribed"
+    assert whole("put", "/traits/consent", json={"personal": True}).is_success
+    seen = read("get", "/customers/c-1").json()
+    assert (seen["consent"], sorted(seen["masked"])) == (None, ["consent", "reachable"])
+    assert "subscribed" not in json.dumps(seen)
+    for path in ("/customers/c-1/consent", "/segments/all/members?channel=email"):
+        assert read("get", path).status_code == 403
+        assert whole("get", path).status_code == 200
+    changed = write("put", "/customers/c-1/consent/sms", json={"status": "never"})
+    assert (changed.status_code, changed.json()["channels"]) == (200, None)
+    assert read("put", "/customers/c-1/consent/sms", json={"status": "never"}).status_code == 403

@@ -115,8 +115,8 @@ def test_json_is_a_page(adults: Service, accept: str) -> None:
     ("accept", "query", "status", "code"),
     [
         ("text/html", "", 406, "not_acceptable"),
-        ("text/csv", "?channel=email", 422, "invalid"),
-        ("*/*", "?channel=email", 422, "invalid"),
+        ("text/csv", "?channel=fax", 422, "invalid"),
+        ("*/*", "?channel=fax", 422, "invalid"),
         ("text/csv", "?limit=0", 422, "invalid"),
         ("text/csv", "?cursor=%25", 422, "invalid"),
     ],

@@ -161,6 +161,7 @@ def test_what_a_segment_comes_to_is_told_without_personal_figures(fresh: Service
         "revenue": {"revenue", "average_order_value"},
         "orders.first": {"orders", "average_order_value", "repeat_rate"},
         "last_order_at": {"average_recency_days"},
+        "consent.email": {"reachable"},
     }
     told = fresh.get("/segments/all/metrics")
     assert all(told[name] is not None for names in made_of.values() for name in names)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from service.api.services import Services
+from service.core.consent import CHANNELS, Status, reachable
 from service.core.instants import DAY, HOUR, format_instant, from_datetime, to_datetime
 from service.store import metrics
 from tests.running import NOW, Clock, assign, connected, eventually, running, segment
@@ -34,6 +35,12 @@ async def test_metrics_equal_what_is_counted(services: Services) -> None:
             person["orders"] = source.randrange(0, 6)
             person["revenue"] = round(source.uniform(0, 900), 2)
             person["last_order_at"] = format_instant(NOW - source.randrange(1, 400) * HOUR)
+        if source.random() < 0.7:
+            person["consent"] = {
+                channel: source.choice(list(Status))
+                for channel in CHANNELS
+                if source.random() < 0.8
+            }
         if source.random() < 0.1:
             odd = source.choice(("orders", "revenue", "last_order_at"))
             person[odd] = source.choice(("many", [1], True, {"a": 1}, ""))
@@ -64,6 +71,9 @@ async def test_metrics_equal_what_is_counted(services: Services) -> None:
             sum(count >= 2 for count in orders) / sum(count >= 1 for count in orders), abs=1e-6
         ),
         "average_recency_days": pytest.approx(fmean((NOW - m) / DAY for m in moments), abs=0.01),
+        "reachable": {
+            channel: sum(reachable(person)[channel] for person in adults) for channel in CHANNELS
+        },
         "entered": {"day": len(adults), "week": len(adults), "month": len(adults)},
         "exited": {"day": 0, "week": 0, "month": 0},
     }
@@ -77,6 +87,7 @@ async def test_metrics_equal_what_is_counted(services: Services) -> None:
         "average_order_value": None,
         "repeat_rate": None,
         "average_recency_days": None,
+        "reachable": dict.fromkeys(CHANNELS, 0),
         "entered": {"day": 0, "week": 0, "month": 0},
         "exited": {"day": 0, "week": 0, "month": 0},
     }
