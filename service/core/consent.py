@@ -6,14 +6,14 @@ Both are merged as all given traits are, so the latest word counts whatever the 
 What the two come to is the derived trait `reachable`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from service.core.events import Event
 from service.core.problems import Problem, escape
-from service.core.traits import describe
+from service.core.traits import TraitType, describe
 
 CONSENT = "consent"
 SUPPRESSED = "suppressed"
@@ -39,6 +39,14 @@ class Suppression(StrEnum):
     BOUNCE = "bounce"
     COMPLAINT = "complaint"
 
+
+# Their types as conditions read them: of nobody a consent is unknown, or where they are reached.
+TYPES: Mapping[str, TraitType] = {
+    f"{name}.{channel}": TraitType.BOOLEAN if name == REACHABLE else TraitType.STRING
+    for name in sorted(NAMES)
+    for channel in CHANNELS
+}
+KNOWN_OF_ALL = frozenset(name for name in TYPES if not name.startswith(SUPPRESSED))
 
 WORDS: Mapping[str, type[StrEnum]] = {CONSENT: Status, SUPPRESSED: Suppression}
 
@@ -120,6 +128,24 @@ def _changed(properties: Mapping[str, Any]) -> Told | list[Problem]:
 def _no_channel(pointer: str, value: Any) -> Problem:
     detail = f"the channels are {', '.join(CHANNELS)}; this is {describe(value)}"
     return Problem(pointer, "bad_value", detail)
+
+
+def field_fault(path: Sequence[str]) -> str | None:
+    """Why a condition can't read a path, for people: there is no such channel."""
+    if path[0] not in NAMES or len(path) == 1 or ".".join(path) in TYPES:
+        return None
+    known = ", ".join(f"{path[0]}.{channel}" for channel in CHANNELS)
+    return f"of {path[0]} one can ask {known}"
+
+
+def value_fault(path: Sequence[str], value: Any) -> str | None:
+    """Why a consent is never what a condition compares it with, for people."""
+    words = WORDS.get(path[0])
+    if words is None or len(path) == 1 or not isinstance(value, str):
+        return None
+    if value.casefold() in set(words):
+        return None
+    return f"{'.'.join(path)} is {', '.join(list(words)[:-1])} or {list(words)[-1]}"
 
 
 def word(name: str, value: Any) -> str | None:

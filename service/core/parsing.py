@@ -7,7 +7,7 @@ from typing import Any
 
 import re2
 
-from service.core import operands
+from service.core import consent, operands
 from service.core.aggregate_parsing import EVENT_NAME_LENGTH, parse_aggregate
 from service.core.conditions import Condition, Field, Group, Rule, Source
 from service.core.operators import OPERATORS, Family, Operand, Operator
@@ -69,7 +69,7 @@ class Schema:
 
     def type_of(self, name: str) -> TraitType | None:
         """The type of a trait, by its dotted path; None where it has none."""
-        return self.types.get(name) or self.assumed.get(name)
+        return self.types.get(name) or self.assumed.get(name) or consent.TYPES.get(name)
 
 
 def parse_condition(document: Any, schema: Schema, pointer: str = "/condition") -> Condition:
@@ -235,6 +235,10 @@ class _Parser:
         if not all(path):
             self.refuse(pointer, "unknown_field", "a path has a name before and after each dot")
             return None
+        fault = consent.field_fault(path)
+        if fault is not None:
+            self.refuse(pointer, "unknown_field", fault)
+            return None
         return Field(name, Source.TRAIT, path, self.schema.type_of(name))
 
     def events(self, document: dict[str, Any], pointer: str) -> Field | None:
@@ -333,6 +337,8 @@ class _Parser:
             where = f"{pointer}/value" + "".join(f"/{escape(step)}" for step in fault.path)
             self.refuse(where, fault.code, str(fault))
             return None
+        if rule.operator.family is Family.EQUALITY and not self.consents(rule, pointer):
+            return None
         return Rule(
             rule.field,
             rule.operator,
@@ -343,6 +349,18 @@ class _Parser:
             rule.missing,
             rule.case_sensitive,
         )
+
+    def consents(self, rule: Rule, pointer: str) -> bool:
+        """Whether what a consent is compared with is something that it can be."""
+        several = isinstance(rule.value, list)
+        faults = [
+            (f"{pointer}/value/{place}" if several else f"{pointer}/value", fault)
+            for place, value in enumerate(rule.value if several else [rule.value])
+            if (fault := consent.value_fault(rule.field.path, value)) is not None
+        ]
+        for where, fault in faults:
+            self.refuse(where, "bad_value", fault)
+        return not faults
 
     def with_other_field(self, document: dict[str, Any], rule: Rule, pointer: str) -> Rule | None:
         if not rule.operator.fields:

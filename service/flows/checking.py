@@ -8,6 +8,7 @@ from typing import Any
 
 from service.core.catalog import Catalog, Definition, Segment, segment_of, shared_priority
 from service.core.conditions import Condition, Rule, Source, models_of
+from service.core.consent import KNOWN_OF_ALL
 from service.core.english import summarise
 from service.core.instants import format_instant, parse_instant
 from service.core.operators import Operand
@@ -76,7 +77,7 @@ def kind_of(condition: Condition | None) -> str:
 def expects_absence(rule: Rule, negated: bool) -> bool:
     """Whether a rule, perhaps negated by the groups around it, reads as if it held for customers
     without a value, and does not."""
-    is_trait = rule.field.source is Source.TRAIT
+    is_trait = rule.field.source is Source.TRAIT and rule.field.name not in KNOWN_OF_ALL
     asks_presence = rule.operator.operand is Operand.NONE
     reads_negative = rule.operator.negative is not negated
     return is_trait and rule.missing is None and not asks_presence and reads_negative

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.core import consent
 from service.core.access import SYSTEM, Author
 from service.core.catalog import Catalog, Segment, refused_under
 from service.core.conditions import Source, rules_of, signed_rules
@@ -209,6 +210,7 @@ class Publisher:
             before = await traits.get(change.connection, name)
             if before == definition:
                 return
+            _fixed(name, definition)
             _mark(change, name, before or {}, definition, may_reveal)
             await self._retype(change, name, before or {}, definition, may_publish)
             await self._derive(change, name, before or {}, definition, may_publish)
@@ -342,6 +344,16 @@ class Publisher:
         async with self.publications.change() as change:
             yield change.connection
             change.publish(cause, key, redecide=True)
+
+
+def _fixed(name: str, definition: Mapping[str, Any]) -> None:
+    """Refuse what would make something else of the traits of consent. Raises Invalid."""
+    if name.partition(".")[0] not in consent.NAMES:
+        return
+    detail = f"{name} is the service's own: docs/consent.md says what it is"
+    faults = [each for each in ("type", *kinds_in(definition)) if each in definition]
+    if faults:
+        raise Invalid([Problem(f"/{each}", "bad_value", detail) for each in faults])
 
 
 async def _store(

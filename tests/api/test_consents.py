@@ -8,7 +8,7 @@ import pytest
 
 from service.core.instants import DAY, HOUR, MINUTE, format_instant
 from tests.api.test_personal import keyed
-from tests.running import NOW
+from tests.running import NOW, group
 from tests.serving import Service
 
 CHANNELS = {"email", "sms", "push", "post", "phone", "ads"}
@@ -268,3 +268,44 @@ def test_personal_consents_are_for_those_who_may_read_them(fresh: Service) -> No
     changed = write("put", "/customers/c-1/consent/sms", json={"status": "never"})
     assert (changed.status_code, changed.json()["channels"]) == (200, None)
     assert read("put", "/customers/c-1/consent/sms", json={"status": "never"}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("name", "declaration", "pointers"),
+    [
+        ("consent", {"type": "object"}, ["/type"]),
+        ("consent.email", {"type": "number", "personal": True}, ["/type"]),
+        ("reachable", {"formula": "age + 1"}, ["/formula"]),
+        ("suppressed", {"aggregate": {"event": "E", "function": "count"}}, ["/aggregate"]),
+        ("consent", {"personal": True, "writable_by": "server"}, []),
+    ],
+)
+def test_what_consents_are_nobody_declares(
+    fresh: Service, name: str, declaration: Any, pointers: list[str]
+) -> None:
+    answer = fresh.ask("put", f"/traits/{name}", json=declaration)
+    assert answer.status_code == (422 if pointers else 200), answer.text
+    assert [fault["pointer"] for fault in answer.json().get("errors", ())] == pointers
+
+
+def test_conditions_on_consents_are_checked(fresh: Service) -> None:
+    def pointers(*rule: Any) -> list[tuple[str, str]]:
+        body = {"condition": group(rule)}
+        answer = fresh.ask("put", "/segments/some", json=body)
+        return [(each["pointer"], each["code"]) for each in answer.json().get("errors", ())]
+
+    first = "/condition/rules/0"
+    assert pointers("consent.fax", "=", "never") == [(f"{first}/field", "unknown_field")]
+    assert pointers("reachable.email.now", "=", True) == [(f"{first}/field", "unknown_field")]
+    assert pointers("consent.email", "=", "opted_in") == [(f"{first}/value", "bad_value")]
+    words = ["Subscribed", "granted"]
+    assert pointers("consent.email", "in", words) == [(f"{first}/value/1", "bad_value")]
+    assert pointers("reachable.email", ">", 3) == [(f"{first}/operator", "bad_operator")]
+    assert pointers("consent.email", "in", ["Subscribed", "never"]) == []
+
+
+def test_who_never_said_anything_is_no_surprise_to_warn_of(fresh: Service) -> None:
+    fresh.assign("c-1", traits={"age": 3})
+    assert fresh.save("some", ("consent.email", "!=", "unsubscribed"))["warnings"] == []
+    assert fresh.save("others", ("reachable.sms", "!=", True))["warnings"] == []
+    assert fresh.save("others", ("suppressed.sms", "!=", "bounce"))["warnings"] != []
