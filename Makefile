@@ -71,6 +71,6 @@ fuzz: $(VENV)/.dev ## Ask every route a thousand things that openapi.yaml allows
 
 .PHONY: lock
 lock: $(VENV)/.dev ## Pin every dependency again (needs uv in the environment)
-	$(BIN)/uv pip compile pyproject.toml requirements/build.in --extra demo --universal --generate-hashes --no-header --quiet -c requirements/constraints.in -o requirements/run.lock
-	$(BIN)/uv pip compile pyproject.toml requirements/build.in --extra demo --extra dev --universal --generate-hashes --no-header --quiet -c requirements/run.lock -o requirements/dev.lock
-	$(BIN)/uv pip compile pyproject.toml requirements/build.in --extra demo --extra bench --universal --generate-hashes --no-header --quiet -c requirements/dev.lock -o requirements/bench.lock
+	$(BIN)/uv pip compile pyproject.toml requirements/build.in --extra demo --extra places --universal --generate-hashes --no-header --quiet -c requirements/constraints.in -o requirements/run.lock
+	$(BIN)/uv pip compile pyproject.toml requirements/build.in --extra demo --extra places --extra dev --universal --generate-hashes --no-header --quiet -c requirements/run.lock -o requirements/dev.lock
+	$(BIN)/uv pip compile pyproject.toml requirements/build.in --extra demo --extra places --extra bench --universal --generate-hashes --no-header --quiet -c requirements/dev.lock -o requirements/bench.lock

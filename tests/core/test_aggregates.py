@@ -302,6 +302,14 @@ def test_changes_are_exact_for_fixed_durations() -> None:
     assert next_window_change(aggregate, times, START + 4 * DAY, UTC) is None
 
 
+def test_half_an_hour_of_silence_ends_a_session() -> None:
+    sessions = parsed({"function": "sessions"})
+    times = [0, 30 * MINUTE - 1, 60 * MINUTE - 1, 90 * MINUTE]
+    assert sessions.value(Timeline.of([(at, None) for at in times]), 100 * MINUTE, UTC) == 3
+    assert sessions.value(Timeline.of([(at, None) for at in times]), 60 * MINUTE, UTC) == 2
+    assert sessions.value(Timeline(), 0, UTC) == 0
+
+
 def test_sums_of_money_are_exact() -> None:
     timeline = Timeline.of([(i, 0.1) for i in range(10)] + [(10, 19.99), (11, 5)])
     aggregate = parsed({"function": "sum", "of": "properties.total"})
