@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from service.core.events import Event
-from service.core.money import money
+from service.core.money import money, told_amount
 from service.core.problems import Problem
 from service.core.rates import read_currency
 from service.core.traits import Uncoercible, describe, is_number
@@ -37,11 +37,13 @@ KINDS: Final[Mapping[str, Kind]] = {
 AMOUNTS = ("total", "revenue", "shipping", "tax", "discount")
 # What the order's own event says of itself: nobody else can.
 DERIVED = frozenset({"net", "gross", "refunded"})
+_ONE = Decimal(1)
+_IDS = frozenset({"product_id", "sku"})
+_OF_LINES = frozenset({"price", "quantity", "net"})
 _READ = frozenset({"order_id", "refund_id", "currency", "products", *AMOUNTS}) | DERIVED
 
 
-@dataclass(frozen=True, slots=True)
-class Product:
+class Product(NamedTuple):
     """A line of an order, or of a refund. `price`: of one, None: untold; `more`: everything else
     that was told, product_id and sku as texts."""
 
@@ -178,12 +180,11 @@ class _Reader:
             return None
         products = []
         for place, line in enumerate(lines):
-            pointer = f"/properties/products/{place}"
             if isinstance(line, dict):
-                products.append(self._product(line, pointer))
+                products.append(self._product(line, place))
             else:
                 detail = f"a product is an object, not {describe(line)}"
-                self.problems.append(Problem(pointer, "type", detail))
+                self.problems.append(Problem(f"/properties/products/{place}", "type", detail))
         return tuple(products)
 
     def more(self) -> dict[str, Any]:
@@ -197,25 +198,34 @@ class _Reader:
     def _told(self, name: str) -> Any:
         return _untold_if_empty(self._properties.get(name))
 
-    def _product(self, line: Mapping[str, Any], pointer: str) -> Product:
-        price = self._number(line, "price", pointer)
-        quantity = self._number(line, "quantity", pointer)
+    def _product(self, line: Mapping[str, Any], place: int) -> Product:
+        price = self._number(line, "price", place)
+        quantity = self._number(line, "quantity", place)
         if quantity is not None and quantity < 0:
             detail = "a quantity can't be below zero"
-            self.problems.append(Problem(f"{pointer}/quantity", "bad_value", detail))
+            pointer = f"/properties/products/{place}/quantity"
+            self.problems.append(Problem(pointer, "bad_value", detail))
         more: dict[str, Any] = {}
         for name, value in line.items():
-            if name in ("product_id", "sku"):
-                identifier = self._identifier(_untold_if_empty(value), f"{pointer}/{name}")
-                if identifier is not None:
-                    more[name] = identifier
-            elif value is not None and name not in ("price", "quantity", "net"):
+            if value is None or name in _OF_LINES:
+                continue
+            if name not in _IDS:
                 more[name] = value
-        return Product(price, Decimal(1) if quantity is None else quantity, more)
+                continue
+            pointer = f"/properties/products/{place}/{name}"
+            identifier = self._identifier(_untold_if_empty(value), pointer)
+            if identifier is not None:
+                more[name] = identifier
+        return Product(price, _ONE if quantity is None else quantity, more)
 
-    def _number(self, line: Mapping[str, Any], name: str, pointer: str) -> Decimal | None:
-        value = _untold_if_empty(line.get(name))
-        number = None if value is None else self._decimal(value, f"{pointer}/{name}")
+    def _number(self, line: Mapping[str, Any], name: str, place: int) -> Decimal | None:
+        value = line.get(name)
+        number = told_amount(value) if type(value) is str else None
+        if number is None:
+            value = _untold_if_empty(value)
+            if value is None:
+                return None
+            number = self._decimal(value, f"/properties/products/{place}/{name}")
         return abs(number) if number is not None and self._refund else number
 
     def _decimal(self, value: Any, pointer: str) -> Decimal | None:

@@ -30,12 +30,12 @@ from dataclasses import dataclass, field, replace
 from datetime import date, tzinfo
 from decimal import Decimal, localcontext
 from enum import StrEnum
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import Any, Final
 
 from service.core.events import Event
 from service.core.instants import local_day
-from service.core.money import EXACT, number_of, rounded
+from service.core.money import EXACT, REMEMBERED, number_of, rounded
 from service.core.order_facts import Facts, fold
 from service.core.order_messages import AMOUNTS, OrderMessage
 from service.core.rates import Pricing
@@ -171,8 +171,11 @@ def _currencies(facts: Facts, base: str) -> set[str]:
     for values in (told, *(refund.value for refund in facts.refunds.values())):
         amounts = [values[name] for name in AMOUNTS if name in values]
         amounts += [line["price"] for line in values.get("products", ()) if "price" in line]
-        found.update(amount.partition(" ")[2] for amount in amounts)
-    return found - {""}
+        found.update(amount.partition(" ")[2] for amount in amounts if " " in amount)
+    return found
+
+
+_decimal = lru_cache(maxsize=REMEMBERED)(Decimal)
 
 
 class _Sums:
@@ -231,7 +234,8 @@ class _Sums:
     def _worth(self, amount: str) -> Decimal:
         """An amount in the base currency; one without a currency is in the order's."""
         number, _, currency = amount.partition(" ")
-        return Decimal(number) * self._rates[currency or self._order.currency]
+        rate = self._rates[currency or self._order.currency]
+        return _decimal(number) if rate == 1 else _decimal(number) * rate
 
     def _shown(self, amount: Decimal) -> Decimal:
         """An amount as it is told to others; in the base currency it is what was told."""
@@ -278,7 +282,7 @@ class _Sums:
     def _value(self, line: Mapping[str, Any]) -> Decimal | None:
         """Price x quantity of a line of the order or of a refund."""
         price = line["price"] if "price" in line else self._price_of(line)
-        return None if price is None else self._worth(price) * Decimal(line["quantity"])
+        return None if price is None else self._worth(price) * _decimal(line["quantity"])
 
     def _price_of(self, line: Mapping[str, Any]) -> str | None:
         """The order's price of the product of a refund."""
@@ -298,11 +302,12 @@ class _Sums:
         """The lines with numbers in place of texts, in the base currency."""
         products = []
         for line in self._lines:
-            product = {**line, "quantity": number_of(Decimal(line["quantity"]))}
-            if "price" in line:
-                price = self._worth(line["price"])
+            product = dict(line)
+            quantity = _decimal(line["quantity"])
+            product["quantity"] = number_of(quantity)
+            if "price" in product:
+                price = self._worth(product["price"])
                 product["price"] = number_of(self._shown(price))
-                net = price * Decimal(line["quantity"])
-                product["net"] = number_of(self._shown(net))
+                product["net"] = number_of(self._shown(price * quantity))
             products.append(product)
         return tuple(products)

@@ -8,7 +8,7 @@ import csv
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from itertools import islice
@@ -271,7 +271,7 @@ def _parquet_rows(path: Path, columns: list[str]) -> Iterator[Row | Bad]:
     with _parquet(path) as file:
         try:
             for batch in file.iter_batches(_PARQUET_ROWS, columns=columns):
-                cells = [[*map(_plain, column.to_pylist())] for column in batch.columns]
+                cells = [_cells(column) for column in batch.columns]
                 for row in zip(*cells, strict=True):
                     yield Row(number, row)
                     number += 1
@@ -279,11 +279,28 @@ def _parquet_rows(path: Path, columns: list[str]) -> Iterator[Row | Bad]:
             raise _unreadable(f"this Parquet file can't be read on: {error}") from error
 
 
+def _cells(column: Any) -> list[Any]:
+    """A column of Arrow as JSON has it: exact decimals, days and instants are texts."""
+    from pyarrow import large_string, types
+
+    kind = column.type
+    if types.is_temporal(kind) or types.is_decimal(kind):
+        column, kind = column.cast(large_string()), large_string()
+    if types.is_string(kind) or types.is_large_string(kind):
+        # Texts repeat themselves: each is made once.
+        found = column.dictionary_encode()
+        texts = [*found.dictionary.to_pylist(), None]
+        return [texts[-1 if place is None else place] for place in found.indices.to_pylist()]
+    if types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind):
+        return list(column.to_pylist())
+    return [*map(_plain, column.to_pylist())]
+
+
 _AS_IT_IS = frozenset({str, int, float, bool, type(None)})
 
 
 def _plain(cell: Any) -> Any:
-    """A value of Arrow as JSON has it: exact decimals and instants are texts."""
+    """A value within a list or a structure, as JSON has it."""
     kind = type(cell)
     if kind in _AS_IT_IS:
         return cell
@@ -291,8 +308,6 @@ def _plain(cell: Any) -> Any:
         return f"{cell:f}"
     if isinstance(cell, datetime | date):
         return cell.isoformat()
-    if isinstance(cell, timedelta):
-        return str(cell)
     if kind is bytes:
         return cell.decode(errors="replace")
     if kind is list:

@@ -23,11 +23,12 @@ ROWS_OF_A_BUCKET = 40_000
 BYTES_OF_A_ROW = 120  # more or less
 MOST_BUCKETS = 200
 BUFFERED = 50_000  # rows
+REMEMBERED = 65_536  # customers
 LOOKED_AT = 5_000  # rows between two looks whether to go on
 
 _BLOCK = 4  # bytes of a block's length
 _encode = msgspec.msgpack.encode
-_rows = msgspec.msgpack.Decoder(list[tuple[int, list[Any]]])
+_rows = msgspec.msgpack.Decoder(list[Row])
 
 
 class Spread(msgspec.Struct):
@@ -75,7 +76,7 @@ def spread(
             elif not rows.meant(row.cells):
                 found.left_out += 1
             else:
-                buckets.add(zlib.crc32(rows.key(row.cells)) % found.buckets, row)
+                buckets.add(rows.place(row.cells, found.buckets), row)
     found.inferred = rows.inference.types() if rows.inferring else {}
     return found
 
@@ -89,7 +90,9 @@ class _Rows:
         self._who = [places[name] for name in NAMES if name in places]
         group = "group" if "group" in places else "order_id"
         self._group = places.get(group) if plan.kind is Kind.ORDERS else None
-        self._last: tuple[Any, bytes] = (None, b"")
+        # The group and the bucket of the row before.
+        self._last: tuple[Any, int] = (None, 0)
+        self._known: dict[str, int] = {}
         wheres = [Where.of(each) for each in plan.where]
         self._tests = [
             (needed.index(each.column), each.test(plan.decimal))
@@ -114,9 +117,8 @@ class _Rows:
             self.inference.look(path, cells[place])
         return True
 
-    def key(self, cells: Sequence[Any]) -> bytes:
-        """What the same customer's rows have in common. Further rows of an order may leave out
-        whose it is."""
+    def place(self, cells: Sequence[Any], buckets: int) -> int:
+        """The bucket of a row. Further rows of an order may leave out whose it is."""
         found = None
         for place in self._who:
             found = cells[place]
@@ -126,10 +128,16 @@ class _Rows:
         if found is None or found == "":
             if group is not None and group == self._last[0]:
                 return self._last[1]
-            return str(group).encode(errors="replace")
-        key = str(found).strip().lower().encode(errors="replace")
-        self._last = group, key
-        return key
+            return zlib.crc32(str(group).encode(errors="replace")) % buckets
+        key = found if type(found) is str else str(found)
+        bucket = self._known.get(key)
+        if bucket is None:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            folded = key.strip().lower().encode(errors="replace")
+            bucket = self._known[key] = zlib.crc32(folded) % buckets
+        self._last = group, bucket
+        return bucket
 
 
 class _Buckets:
@@ -174,7 +182,7 @@ def read_bucket(folder: Path, number: int) -> list[Row]:
     found: list[Row] = []
     with bucket_path(folder, number).open("rb") as file:
         while length := file.read(_BLOCK):
-            found += [Row(*each) for each in _rows.decode(file.read(int.from_bytes(length)))]
+            found += _rows.decode(file.read(int.from_bytes(length)))
     return found
 
 

@@ -4,11 +4,10 @@ Amounts never pass through a float where the file has a text. What is empty is n
 """
 
 import re
-from collections.abc import Callable, Hashable
 from datetime import UTC, date, datetime, time, tzinfo
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any
 
 from service.core.instants import FIRST, LAST, from_datetime, parse_instant, start_of_day
 from service.core.money import money, text_of
@@ -32,8 +31,6 @@ _DIVIDED = re.compile(
     r"(\d{1,2})([/.-])(\d{1,2})\2(\d{4})(?:,? (\d{1,2}):(\d{2})(?::(\d{2}))?(?: ?([AaPp])[Mm])?)?",
     re.ASCII,
 )
-
-T = TypeVar("T")
 
 
 class DateOrder(StrEnum):
@@ -76,51 +73,63 @@ def identifier(cell: Any) -> str | None:
     return found
 
 
-def _remembering(read: Callable[[Hashable, Any], T]) -> Callable[[Any, Any], T]:
-    """`read(cell, how)`, remembered: columns repeat themselves."""
-    return lru_cache(maxsize=_REMEMBERED)(read)
-
-
 def amount(cell: Any, decimal: str = ".") -> str | None:
     """An amount or a quantity as the text of an exact decimal. Raises Unreadable.
 
     `decimal`: the sign before its fraction; the other one may divide thousands. A currency's code
     or sign around it is left out.
     """
-    if cell.__class__ is float and cell != cell:  # noqa: PLR0124 - NaN equals nothing remembered
-        return None
-    # 1 and True are one to who remembers them.
-    found = _amount(cell, (decimal, cell.__class__)) if _plain(cell) else None
+    kind = type(cell)
+    if kind is str:
+        found = _amount(cell, decimal)
+    elif kind is int or kind is float:
+        if cell != cell:  # noqa: PLR0124 - NaN
+            return None
+        found = _number(cell)
+    else:
+        found = None
     if found is None and not _empty(cell):
         raise Unreadable(f"expected a number, got {describe(cell)}")
     return found
-
-
-def _plain(cell: Any) -> bool:
-    return cell.__class__ in (str, int, float)
 
 
 def _empty(cell: Any) -> bool:
     return cell is None or (cell.__class__ is str and not cell.strip())
 
 
-@_remembering
-def _amount(cell: Any, how: Any) -> str | None:
-    decimal, _ = how
-    if isinstance(cell, str):
-        cell = _CURRENCY_SIGNS.sub("", cell.strip())
-        if _GROUPED[decimal].fullmatch(cell):
-            cell = re.sub(r"[,]" if decimal == "." else r"[.  ' ]", "", cell)
-        if decimal == ",":
-            if "." in cell:
-                return None
-            cell = cell.replace(",", ".")
-        if cell.startswith("."):
-            cell = "0" + cell
+def _amount(cell: str, decimal: str) -> str | None:
+    cell = _CURRENCY_SIGNS.sub("", cell.strip())
+    if _GROUPED[decimal].fullmatch(cell):
+        cell = re.sub(r"," if decimal == "." else r"[.  ' ]", "", cell)
+    if decimal == ",":
+        if "." in cell:
+            return None
+        cell = cell.replace(",", ".")
+    if cell.startswith("."):
+        cell = "0" + cell
+    return _number(cell)
+
+
+@lru_cache(maxsize=_REMEMBERED, typed=True)  # columns repeat themselves
+def _number(cell: str | float) -> str | None:
     try:
         return text_of(money(cell))
     except Uncoercible:
         return None
+
+
+class Amounts(dict[str, str | None]):
+    """Amounts by their texts, as `amount` reads them: whoever reads many looks them up."""
+
+    def __init__(self, decimal: str) -> None:
+        super().__init__()
+        self._decimal = decimal
+
+    def __missing__(self, cell: str) -> str | None:
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        found = self[cell] = amount(cell, self._decimal)
+        return found
 
 
 class Instants:
@@ -132,13 +141,19 @@ class Instants:
         self._zone = zone
         self._clock_zone = clock_zone
         self._order = order
-        self._read = lru_cache(maxsize=_REMEMBERED)(self._instant)
+        self._known: dict[str, int | None] = {}
 
     def read(self, cell: Any) -> int | None:
         """Microseconds since the epoch; None where nothing is told. Raises Unreadable."""
         if _empty(cell):
             return None
-        found = self._read(cell.strip()) if isinstance(cell, str) else None
+        found = None
+        if isinstance(cell, str):
+            found = self._known.get(cell)
+            if found is None:
+                if len(self._known) >= _REMEMBERED:
+                    self._known.clear()
+                found = self._known[cell] = self._instant(cell.strip())
         if found is None:
             raise Unreadable(self._refusal(cell))
         return found

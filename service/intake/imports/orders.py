@@ -18,7 +18,7 @@ from service.core.money import text_of
 from service.core.order_messages import ID_LENGTH, order_message
 from service.core.rates import read_currency
 from service.core.traits import describe
-from service.intake.imports.cells import Unreadable, amount, text
+from service.intake.imports.cells import Amounts, Unreadable, amount, text
 from service.intake.imports.fields import AMOUNTS, folded
 from service.intake.imports.rows import Reading, Refused
 from service.intake.imports.told import SOURCE, Bad, Piece, Row, Terms, Told, Who
@@ -28,6 +28,7 @@ _CANCELLED = frozenset({"cancelled", "canceled", "voided", "void"})
 _REFUNDED = frozenset({"refunded", "fullyrefunded", "returned"})
 _STEP = Decimal("0.000001")
 _TEXTS = ("coupon",)
+_IDS = frozenset({"sku", "product_id"})
 
 
 class Orders:
@@ -44,7 +45,12 @@ class Orders:
             for name in self._items
             if name not in ("price", "quantity", "total")
         ]
+        self._numbers = [
+            (name, self._reading.places.get(name), plan.constants.get(name))
+            for name in ("item.quantity", "item.price", "item.total")
+        ]
         self._properties = self._reading.below("properties")
+        self._amounts = Amounts(plan.decimal)
         self._unplaced = frozenset(plan.unplaced)
         # Objects of JSON are taken as they stand, which may be no order's.
         self.checked = not {"products", "properties"} & {*plan.fields, *plan.constants}
@@ -52,20 +58,29 @@ class Orders:
     def read(self, rows: Iterable[Row]) -> Told:
         """What rows tell, among which are all of each order's."""
         told = Told()
-        orders: dict[str, list[Row]] = {}
+        for key, lines in self._grouped(rows, told).items():
+            self._order(key, lines, told)
+        return told
+
+    def _grouped(self, rows: Iterable[Row], told: Told) -> dict[str, list[Row]]:
+        """Rows by the order that they are of."""
+        place = self._reading.places[self._key]
+        alike: dict[Any, list[Row]] = {}
         for row in rows:
+            cell = row.cells[place]
+            alike.setdefault(cell if type(cell) in (str, int) else repr(cell), []).append(row)
+        orders: dict[str, list[Row]] = {}
+        for lines in alike.values():
             try:
-                key = self._reading.text(row.cells, self._key)
+                key = self._reading.text(lines[0].cells, self._key)
                 if key is None:
                     detail = "which order is it? This is empty"
                     raise self._reading.refused(self._key, "required", detail)
             except Refused as refused:
-                told.bad.append(Bad(row.number, refused.column, refused.code, refused.detail))
+                told.bad += _kept_out("", lines, lines[0], refused, whole=True)
             else:
-                orders.setdefault(key, []).append(row)
-        for key, lines in orders.items():
-            self._order(key, lines, told)
-        return told
+                orders.setdefault(key, []).extend(lines)
+        return orders
 
     def _order(self, key: str, lines: list[Row], told: Told) -> None:
         blamed = lines[0]
@@ -95,19 +110,21 @@ class Orders:
         product: dict[str, Any] = {}
         for name, place in self._texts:
             cell = cells[place]
-            if cell is None or cell == "":
-                continue
-            found = self._text(name, cell)
-            if found is not None:
+            if type(cell) is str and name not in _IDS:
+                cell = cell.strip()
+                if cell:
+                    product[name] = cell
+            elif cell is not None and (found := self._text(name, cell)) is not None:
                 product[name] = found
-        quantity = self._amount(cells, "quantity")
-        price = self._amount(cells, "price")
-        total = self._amount(cells, "total") if price is None else None
+        quantity, price, total = [
+            self.amount(name, constant if place is None else cells[place])
+            for name, place, constant in self._numbers
+        ]
         if quantity is None:
             if not product and price is None and total is None:
                 return None
             quantity = "1"
-        if total is not None:
+        if price is None and total is not None:
             price = _each(total, quantity)
         if price is not None:
             if price[0] == "-":
@@ -122,18 +139,17 @@ class Orders:
             found = text(cell)
         except Unreadable as error:
             raise self._reading.refused(f"item.{name}", "bad_value", str(error)) from error
-        if found is not None and name in ("sku", "product_id") and len(found) > ID_LENGTH:
+        if found is not None and name in _IDS and len(found) > ID_LENGTH:
             detail = f"an id has {ID_LENGTH} characters at most"
             raise self._reading.refused(f"item.{name}", "too_long", detail)
         return found
 
-    def _amount(self, cells: Sequence[Any], name: str) -> str | None:
-        return self.amount(f"item.{name}", self._reading.cell(cells, f"item.{name}"))
-
     def amount(self, name: str, cell: Any) -> str | None:
         """A cell as an amount. Raises Refused."""
         try:
-            return amount(cell, self._plan.decimal)
+            if type(cell) is str:
+                return self._amounts[cell]
+            return None if cell is None else amount(cell, self._plan.decimal)
         except Unreadable as error:
             raise self._reading.refused(name, "bad_value", str(error)) from error
 
@@ -156,7 +172,7 @@ class _Order:
     def who(self) -> Who:
         """Whose the order is. Raises Refused."""
         found: Who | None = None
-        for cells in self._lines:
+        for cells in self._differing():
             each = self._reading.who(cells)
             if found is None:
                 found = each
@@ -166,6 +182,14 @@ class _Order:
         if found is None:
             raise Refused(None, "no_customer", "this names no customer")
         return found
+
+    def _differing(self) -> Sequence[Sequence[Any]]:
+        """Rows that name a customer otherwise than the one before."""
+        places = self._reading.named_by
+        if len(places) > 1:
+            return self._lines
+        place, lines = places[0], self._lines
+        return [lines[0], *(each for each in lines[1:] if each[place] != lines[0][place])]
 
     def first(self, name: str) -> Any:
         """The first cell of a field that tells something."""
@@ -280,9 +304,11 @@ def _each(total: str, quantity: str) -> str | None:
     return text_of(price if price == price.quantize(_STEP) else price.quantize(_STEP))
 
 
-def _kept_out(key: str, lines: list[Row], blamed: Row, refused: Refused) -> list[Bad]:
-    """All rows of an order of which one can't be taken."""
-    whole = refused.code in ("no_customer", "no_order", "not_placed")
+def _kept_out(
+    key: str, lines: list[Row], blamed: Row, refused: Refused, *, whole: bool = False
+) -> list[Bad]:
+    """All rows of an order of which one can't be taken; `whole`: each for the same reason."""
+    whole = whole or refused.code in ("no_customer", "no_order", "not_placed")
     because = f"row {blamed.number} of its order {key} is faulty"
     return [
         Bad(line.number, refused.column, refused.code, refused.detail)

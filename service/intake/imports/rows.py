@@ -10,7 +10,7 @@ from service.core.merging import check_names
 from service.core.traits import describe
 from service.intake.imports import consents
 from service.intake.imports.cells import Instants, Unreadable, identifier, text
-from service.intake.imports.fields import CUSTOMER_ID, IDENTITIES
+from service.intake.imports.fields import CUSTOMER_ID, IDENTITIES, NAMES
 from service.intake.imports.told import Terms, Who
 from service.intake.imports.understanding import Plan
 from service.intake.imports.values import merged, put, value
@@ -42,6 +42,9 @@ class Reading:
             for name in IDENTITIES
             if name in self.places
         ]
+        self.named_by = [self.places[name] for name in NAMES if name in self.places]
+        # Rows of one customer often follow upon each other.
+        self._last: tuple[Any, Who | None] = ((), None)
         self._traits = self.below("traits")
         self._consents = [
             (f"{name}.{channel}", channel, getattr(consents, name))
@@ -93,6 +96,13 @@ class Reading:
 
     def who(self, cells: Sequence[Any]) -> Who | None:
         """Whom a row is about; None where it says nothing of it. Raises Refused."""
+        told = (*(cells[place] for place in self.named_by),)
+        if told == self._last[0]:
+            return self._last[1]
+        self._last = told, self._whoever(cells)
+        return self._last[1]
+
+    def _whoever(self, cells: Sequence[Any]) -> Who | None:
         try:
             customer_id = identifier(self.cell(cells, CUSTOMER_ID))
         except Unreadable as error:
