@@ -1,5 +1,6 @@
 """`/customers`: what is stored of one customer."""
 
+import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -122,7 +123,9 @@ async def get_customer(
         raw = (await connection.get_raw_connection()).driver_connection
         known = {customer_id: state}
         await events.load_histories(raw, known, served.catalog.told, -1)
-    return profile(served, state, lists, _hidden(services, who), services.clock())
+    hidden = _hidden(services, who)
+    # In a thread: the first who is told where a city is waits for the table of them.
+    return await asyncio.to_thread(profile, served, state, lists, hidden, services.clock())
 
 
 @router.delete("/{customer_id:path}")

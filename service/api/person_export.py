@@ -1,5 +1,6 @@
 """Everything kept of a person as one JSON document, written while it is read."""
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -42,7 +43,8 @@ async def everything(services: Services, customer_id: str, author: Author) -> As
             served = services.live.served
             known = {customer_id: state}
             await events.load_histories(raw, known, served.catalog.told, -1)
-            told = profile(served, state, lists, NOBODYS, now).model_dump_json()
+            shown = await asyncio.to_thread(profile, served, state, lists, NOBODYS, now)
+            told = shown.model_dump_json()
         await services.eraser.note_export(customer_id, author, now)
         head = {"customer_id": customer_id, "exported_at": format_instant(now), "lists": lists}
         yield f'{json.dumps(head)[:-1]}, "profile": {told}, "trait_history": ['.encode()

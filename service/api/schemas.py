@@ -328,6 +328,11 @@ class TraitDeclaration(Strict):
         description="Derived: the share of customers who have less, as of the last refresh.",
         examples=[{"of": "revenue", "order": "asc"}],
     )
+    city: dict[str, Any] | None = Field(
+        default=None,
+        description="Derived: a fact of the city that traits name, `location` or `population`.",
+        examples=[{"fact": "population", "name": "address.city", "country": "address.country"}],
+    )
 
 
 class Trait(TraitDeclaration):

@@ -19,6 +19,7 @@ from service.core.conditions import (
     references_of,
     rules_of,
 )
+from service.core.derived.cities import Cities
 from service.core.derived.compiling import DerivedTraits, compile_derived
 from service.core.derived.cut_points import CutPoints
 from service.core.derived.plan import Plan
@@ -117,19 +118,20 @@ def compile_catalog(
     cut_points: Mapping[str, CutPoints] | None = None,
     ready_made: Mapping[str, Mapping[str, Any]] | None = None,
     also_read: Iterable[str] = (),
+    cities: Cities | None = None,
 ) -> Catalog:
     """Compile active definitions. Conditions unchanged since `previous` are not parsed again.
 
     `derived`: the definitions of derived traits, by name; `cut_points`: those of the ranks.
     `ready_made`: definitions of traits that are derived where anything reads them; `also_read`: the
-    traits that models read.
+    traits that models read; `cities`: the table that facts of cities are looked up in.
 
     `missing_models`: models that should be served and can't be, each with the reason. Segments
     that read them are refused: without the model they would look as if everyone had left.
     """
     refused: dict[str, Refusal] = {}
     segments: dict[str, Segment] = {}
-    everything = compile_derived(derived or {}, schema, ready_made)
+    everything = compile_derived(derived or {}, schema, ready_made, cities=cities is not None)
     schema = everything.schema
     for definition in definitions:
         try:
@@ -153,10 +155,10 @@ def compile_catalog(
     lists = sorted(key for key, segment in segments.items() if segment.condition is None)
     conditions = [s.condition for s in segments.values() if s.condition is not None]
     held = {each.name: each for condition in conditions for each in aggregates_of(condition)}
-    derivations = _derivations(compiled, conditions, held, cut_points)
+    derivations = _derivations(compiled, conditions, held, cut_points, cities)
     told = derivations
     if everything.ready_made != compiled.ready_made:
-        told = _derivations(everything, (), {}, cut_points)
+        told = _derivations(everything, (), {}, cut_points, cities)
     matcher = Matcher(lists, levels, schema.zone, derivations.moving)
     fields = fields_read(conditions).values()
     facts = frozenset(f.name for f in fields if f.source is Source.CUSTOMER)
@@ -185,6 +187,7 @@ def _derivations(
     conditions: Sequence[Condition],
     held: Mapping[str, Aggregate],
     cut_points: Mapping[str, CutPoints] | None,
+    cities: Cities | None,
 ) -> Derivations:
     """All that is derived. `held`: the aggregates that conditions hold themselves."""
     schema = compiled.schema
@@ -197,7 +200,7 @@ def _derivations(
     moving = {name for name, each in aggregates.items() if each.moves}
     plan = None
     if compiled.traits:
-        plan = Plan(compiled.traits.values(), cut_points, conditions, moving)
+        plan = Plan(compiled.traits.values(), cut_points, conditions, moving, cities)
     zone, currency = schema.zone, schema.base_currency
     return Derivations(aggregates, zone, currency, plan, compiled.ready_made)
 

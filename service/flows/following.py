@@ -17,6 +17,7 @@ from service.core.instants import zone_named
 from service.core.parsing import Schema
 from service.core.personal import Personal
 from service.core.traits import TraitType
+from service.flows.gazetteer import gazetteer, installed
 from service.flows.sources import SourceRing
 from service.keyring import KeyRing
 from service.live import ActiveModel, Live, RefusedModel, Served
@@ -62,7 +63,11 @@ def build(rows: CatalogRows, settings: Settings, previous: Served | None) -> Ser
             rows.cut_points,
             READY_MADE,
             {name for model in models for name in model.scorer.manifest.reads},
+            gazetteer if installed() else None,
         )
+        plan = catalog.derivations.plan
+        if plan is not None and plan.asks_cities:
+            gazetteer()  # here, where no event loop waits for it
         if rows.refused:
             catalog = replace(
                 catalog,

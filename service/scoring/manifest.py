@@ -112,7 +112,6 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         if set(self.files) != expected:
             raise ValueError(f"files must be exactly {', '.join(sorted(expected))}")
 
-
     @property
     def reads(self) -> frozenset[str]:
         """The traits that it reads something of."""

@@ -24,7 +24,7 @@ _SEGMENTS = text("select key, version, definition::text from segments where stat
 _TRAITS = text(
     "select name, definition ->> 'type' as type, "
     "  definition -> 'personal' is not distinct from 'true' as personal, "
-    "  case when definition ?| array['aggregate', 'ratio', 'formula', 'score', 'rank'] "
+    "  case when definition ?| array['aggregate', 'ratio', 'formula', 'score', 'rank', 'city'] "
     "    then definition::text end as derived from traits"
 )
 

@@ -159,3 +159,73 @@ def test_they_have_types(fresh: Service) -> None:
     # Whatever callers give under these names is kept as it is.
     fresh.assign("c-2", traits={"orders": ["o-1", "o-2"], "refunds": "none"})
     assert fresh.get("/customers/c-2")["traits"] == {"orders": ["o-1", "o-2"], "refunds": "none"}
+
+
+def test_places_are_looked_up(fresh: Service) -> None:
+    brno = {"address": {"city": "BRNO", "country": "Czech Republic"}}
+    fresh.assign("c-1", traits=brno)
+    told = fresh.get("/customers/c-1")
+    assert told["traits"]["location"] == {"lat": 49.19522, "lon": 16.60796}
+    assert told["traits"]["city_population"] > 300_000
+    assert told["sources"]["location"]["source"] == "derived"
+    near = {"lat": 49.2, "lon": 16.6, "km": 25}
+    fresh.save("near-store", ("location", "withinDistance", near))
+    fresh.save("big-city", ("city_population", ">=", 1_000_000))
+    assert keys(fresh.assign("c-1")) == ["near-store"]
+    # Whoever moves is somewhere else at once.
+    assert keys(fresh.assign("c-1", traits={"address": {"city": "Praha"}})) == ["big-city"]
+    # A phone knows better where it is.
+    assert keys(fresh.assign("c-1", traits={"location": {"lat": 49.2, "lon": 16.6}})) == [
+        "big-city",
+        "near-store",
+    ]
+    assert keys(fresh.assign("c-2", traits={"address": {"city": "Nowhere", "country": "CZ"}})) == []
+
+
+def test_where_a_city_is_is_as_personal_as_the_address(fresh: Service) -> None:
+    fresh.ask("put", "/traits/address", json={"personal": True})
+    paths = fresh.process.live.served.personal.paths
+    assert {"location", "city_population"} <= paths
+    assert "orders" not in paths
+
+
+def test_anybody_may_look_cities_up(fresh: Service) -> None:
+    store = {"fact": "population", "name": "store.city", "country": "store.country"}
+    assert fresh.ask("put", "/traits/store_size", json={"city": store}).is_success
+    fresh.save("large", ("store_size", ">", 1_000_000))
+    assert keys(fresh.assign("c-1", traits={"store": {"city": "wien", "country": "at"}})) == [
+        "large"
+    ]
+
+
+def test_visits_are_counted(fresh: Service) -> None:
+    minute = 60_000_000
+    views = [
+        ("Page Viewed", 0, "phone"),
+        ("Screen Viewed", 29, "phone"),
+        ("Page Viewed", 60, "desktop"),
+        ("Page Viewed", 61, None),
+    ]
+    fresh.assign(
+        "c-1",
+        events=[
+            event(
+                name,
+                number,
+                NOW - DAY + after * minute,
+                **({"context": {"device": {"form": form}}} if form else {}),
+            )
+            for number, (name, after, form) in enumerate(views)
+        ],
+    )
+    assert fresh.get("/customers/c-1")["traits"] == {
+        "last_visit_at": format_instant(NOW - DAY + 61 * minute),
+        "sessions": 2,
+        "device_views": 3,
+        "phone_views": 2,
+        "phone_share": 2 / 3,
+    }
+    fresh.save("quiet", ("last_visit_at", "notWithinLast", "30d"))
+    answer = fresh.assign("c-1")
+    assert keys(answer) == []
+    assert answer["valid_until"] == format_instant(NOW + 29 * DAY + 61 * minute)

@@ -6,6 +6,7 @@ from typing import Any
 
 from service.core.aggregate_parsing import parse_named
 from service.core.aggregates import Aggregate
+from service.core.derived.cities import CityFact
 from service.core.derived.definitions import (
     DerivedTrait,
     Tangled,
@@ -54,13 +55,16 @@ def compile_derived(
     own: Mapping[str, Mapping[str, Any]],
     schema: Schema,
     ready_made: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    cities: bool = False,
 ) -> DerivedTraits:
     """Parse the definitions of derived traits: a workspace's own, and the ready-made ones, each
-    unless a definition or a declared type has its name. Who reads a refused one is refused too."""
+    unless a definition or a declared type has its name. Who reads a refused one is refused too.
+    `cities`: whether facts of cities can be told."""
     standing = {
         name: document
         for name, document in (ready_made or {}).items()
-        if name not in own and name not in schema.types
+        if name not in own and name not in schema.types and (cities or "city" not in document)
     }
     documents = {**standing, **own}
     if not documents:
@@ -73,6 +77,8 @@ def compile_derived(
         types |= {name: trait.type for name, trait in traits.items() if trait.type is not None}
         known = replace(schema, types=types, assumed={}, known={})
         traits, refused = _parsed(documents, known)
+    if not cities:
+        refused |= _without_cities(traits.values())
     refused |= misreadings(traits.values())
     _refuse_readers(traits, refused)
     while True:
@@ -101,6 +107,12 @@ def _parsed(
         except Invalid as fault:
             refused[name] = tuple(fault.problems)
     return traits, refused
+
+
+def _without_cities(traits: Iterable[DerivedTrait]) -> dict[str, tuple[Problem, ...]]:
+    detail = "there is no table of cities: install segserve with its extra, places"
+    problem = Problem("/city", "not_available", detail)
+    return {trait.name: (problem,) for trait in traits if isinstance(trait.rule, CityFact)}
 
 
 def _aggregate(document: Any, schema: Schema, pointer: str) -> Aggregate:

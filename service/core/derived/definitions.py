@@ -7,6 +7,7 @@ from typing import Any
 
 from service.core.aggregates import Aggregate
 from service.core.conditions import Condition, located_rules
+from service.core.derived.cities import CityFact, parse_city
 from service.core.derived.fields import Place
 from service.core.derived.formula_parsing import parse_formula
 from service.core.derived.formulas import Formula
@@ -22,7 +23,7 @@ from service.core.traits import TraitType
 CHAIN_LIMIT = 64
 
 # What is computed from other traits; an aggregate is computed from events.
-Computed = Ratio | Formula | Score | Rank
+Computed = Ratio | Formula | Score | Rank | CityFact
 Rule = Computed | Aggregate
 # Parses an aggregate's document at a pointer. Raises Invalid.
 ParseAggregate = Callable[[Any, Schema, str], Aggregate]
@@ -32,6 +33,7 @@ _PARSERS: Mapping[str, Callable[[Any, Schema, str], Computed]] = {
     "formula": parse_formula,
     "score": parse_score,
     "rank": parse_rank,
+    "city": parse_city,
 }
 KINDS = ("aggregate", *_PARSERS)
 

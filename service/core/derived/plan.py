@@ -9,6 +9,7 @@ from typing import Any
 from service.core.aggregates import Aggregate, Series
 from service.core.conditions import Condition, Field, Source, aggregates_of, rules_of
 from service.core.derived import groups
+from service.core.derived.cities import Cities, CityFact
 from service.core.derived.cut_points import CutPoints
 from service.core.derived.definitions import DerivedTrait, order_of
 from service.core.derived.formulas import Formula
@@ -75,10 +76,11 @@ class Plan:
         cut_points: Mapping[str, CutPoints] | None = None,
         conditions: Iterable[Condition] = (),
         moving: Collection[str] = (),
+        cities: Cities | None = None,
     ) -> None:
         """`cut_points`: those of the last refresh, by rank; `conditions`: those of all segments,
         for what they compare scores with; `moving`: the fields that time changes already, such as
-        aggregates over a window. Raises Tangled."""
+        aggregates over a window; `cities`: asked for by facts of cities. Raises Tangled."""
         known = {trait.name: trait for trait in traits}
         self.order = order_of(known.values())
         ranked = cut_points or {}
@@ -86,7 +88,7 @@ class Plan:
             name: known[name] for name in self.order if not isinstance(known[name].rule, Aggregate)
         }
         self._steps: list[tuple[str, Step]] = [
-            (name, _step(trait, ranked.get(name))) for name, trait in self.traits.items()
+            (name, _step(trait, ranked.get(name), cities)) for name, trait in self.traits.items()
         ]
         own = [each for trait in self.traits.values() for each in trait.conditions]
         asked = [*conditions, *own]
@@ -98,6 +100,7 @@ class Plan:
             for name, trait in self.traits.items()
             if isinstance(trait.rule, Score | Rank)
         ]
+        self.asks_cities = any(isinstance(each.rule, CityFact) for each in self.traits.values())
         self.moving = self._moving(moving)
         self._moving_steps = [(name, step) for name, step in self._steps if name in self.moving]
         # What the traits need beside other traits: series of events, aggregates that their
@@ -207,8 +210,12 @@ def _take(
             profile[name] = value
 
 
-def _step(trait: DerivedTrait, cut_points: CutPoints | None) -> Step:
+def _step(trait: DerivedTrait, cut_points: CutPoints | None, cities: Cities | None) -> Step:
     rule = trait.rule
+    if isinstance(rule, CityFact):
+        assert cities is not None  # noqa: S101 - else the trait were refused
+        fact = rule.compiled(cities)
+        return lambda profile, moment, histories: fact(profile)
     if isinstance(rule, Score):
         return rule.compiled()
     if isinstance(rule, Ratio):

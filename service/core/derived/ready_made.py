@@ -12,6 +12,11 @@ Document = Mapping[str, Any]
 
 _ORDER = "Order Completed"
 _VIEWS = ["Page Viewed", "Screen Viewed"]
+_CITY = {
+    "name": ["address.city", "city"],
+    "country": ["address.country", "country"],
+    "region": ["address.state", "state"],
+}
 
 
 def _orders(function: str, **more: Any) -> Document:
@@ -131,6 +136,16 @@ READY_MADE: Mapping[str, Document] = {
         "technographic",
         "The share of views on a phone: views on phones / views on known devices.",
         ratio={"numerator": "phone_views", "denominator": "device_views"},
+    ),
+    "location": _trait(
+        "geographic",
+        "Where the city of the address is.",
+        city={"fact": "location", **_CITY},
+    ),
+    "city_population": _trait(
+        "geographic",
+        "How many people live in the city of the address.",
+        city={"fact": "population", **_CITY},
     ),
     "email_opens": _trait(
         "behavioral",
