@@ -9,6 +9,7 @@ from service.core.catalog import Catalog
 from service.core.deciding import decide, decide_together, decision_of
 from service.core.decisions import Decision, Input, Outputs, Publication, State, Undecidable
 from service.core.deriving import Derivations
+from service.core.identities import Namer
 from service.core.parsing import Schema
 from service.core.personal import NOBODYS, Personal
 from service.core.traits import Profile
@@ -142,7 +143,23 @@ class Live:
 
     def __init__(self) -> None:
         self._served: Served | None = None
+        self._namer: Namer | None = None
         self.store_available = True
+
+    @property
+    def named(self) -> bool:
+        """Whether it is known how identities are named here."""
+        return self._namer is not None
+
+    @property
+    def namer(self) -> Namer:
+        """Names identities as this installation does."""
+        assert self._namer is not None, "nothing is served yet"  # noqa: S101
+        return self._namer
+
+    def name_by(self, namer: Namer) -> None:
+        """Name identities like this from now on."""
+        self._namer = namer
 
     @property
     def loaded(self) -> bool:

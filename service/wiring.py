@@ -6,12 +6,15 @@ from contextlib import asynccontextmanager
 
 from service.api.observing import Metrics
 from service.api.services import Services
+from service.flows import covering
 from service.flows.assigning import Assigner
+from service.flows.covering import Coverer
 from service.flows.erasing import Eraser
 from service.flows.following import Follower
 from service.flows.importing import Importer
 from service.flows.ingesting import Ingestor
 from service.flows.jobs import Jobs
+from service.flows.linking import Linker
 from service.flows.lists import Lists
 from service.flows.publishing import Publisher
 from service.flows.ranking import Ranker
@@ -63,6 +66,7 @@ class Process:
             settings.writer_batch,
             Gauges(self.metrics.batch),
         )
+        linker = Linker(self.database, self.live, self.follower.catch_up, clock, erasures)
         self.jobs = Jobs(self.database, self.live, self.writer, settings, clock)
         publisher = Publisher(
             self.database, self.live, self.follower, clock, settings, self.jobs.wake
@@ -71,8 +75,11 @@ class Process:
         resettler = Resettler(self.database, self.writer, settings, clock)
         self.jobs.add_kind("ranks", ranker.refresh)
         self.jobs.add_kind("rates", resettler.settle)
+        self.jobs.add_kind(covering.KIND, Coverer(self.database, self.live, clock).count)
         lists = Lists(self.database, publisher.publications, erasures)
-        importer = Importer(self.database, self.writer, lists, settings, clock)
+        importer = Importer(
+            self.database, self.writer, linker, self.live, lists, settings, clock
+        )
         self.jobs.add_kind("import", importer.run)
         self.upkeep = Upkeep(self.database, self.live, publisher, vault, clock)
         self.services = Services(
@@ -82,8 +89,9 @@ class Process:
             keyring=self.keyring,
             sources=sources,
             writer=self.writer,
-            assigner=Assigner(self.database, self.live, self.writer, clock),
-            ingestor=Ingestor(self.database, self.writer, settings.writer_queue),
+            assigner=Assigner(self.database, self.live, self.writer, linker, clock),
+            ingestor=Ingestor(self.database, self.writer, linker, settings.writer_queue),
+            linker=linker,
             publisher=publisher,
             lists=lists,
             importer=importer,

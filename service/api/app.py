@@ -17,6 +17,7 @@ from service.api import (
     consents,
     customers,
     erasures,
+    identities,
     keys,
     members,
     operations,
@@ -54,8 +55,8 @@ class Application:
         self.cold = cold
         self._hot = AssignRoutes(services.assigner, services.settings, services.metrics.request)
         self._tracking = TrackingRoutes(
-            services.ingestor, services.sources, services.settings, services.clock,
-            services.metrics.request,
+            services.ingestor, services.sources, services.live, services.settings,
+            services.clock, services.metrics.request,
         )  # fmt: skip
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -99,6 +100,7 @@ def create_app(services: Services, start: AbstractAsyncContextManager[Any] | Non
         members,
         conditions,
         consents,
+        identities,
         customers,
         erasures,
         traits,

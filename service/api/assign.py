@@ -38,15 +38,14 @@ ITEMS_AT_ONCE = 16
 INCLUDES = frozenset({"traits", "treatment"})
 NAMES_REMEMBERED = 10_000
 MEMBERS_REMEMBERED = 100  # of one object: maps keyed by products are not names
-LATER = ("identities", "at")
 NUL = b"\\u0000"  # JSON holds it in no other form
 
 CustomerId = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 
 
 class AssignRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """A customer's profile to assign. Without `customer_id` it is assigned from memory and
-    nothing is stored."""
+    """A customer's profile to assign. Without `customer_id` or `identities` it is assigned from
+    memory and nothing is stored."""
 
     customer_id: CustomerId | None = None
     traits: dict[str, Any] = {}
@@ -110,15 +109,15 @@ class AssignRoutes:
     ) -> bytes:
         self._check(request, body)
         try:
-            if request.customer_id is None:
+            if request.customer_id is None and not request.identities:
                 answer = await self._assigner.anonymous(request.traits, request.events)
             elif record if request.record is None else request.record:
                 answer = await self._assigner.recorded(
-                    request.customer_id, request.traits, request.events
+                    request.customer_id, request.traits, request.events, request.identities
                 )
             else:
                 answer = await self._assigner.unrecorded(
-                    request.customer_id, request.traits, request.events
+                    request.customer_id, request.traits, request.events, request.identities
                 )
         except Invalid as error:
             raise invalid(error.problems) from error
@@ -136,10 +135,9 @@ class AssignRoutes:
         return self._encoder.encode(answer, include, only, masking=masking)
 
     def _check(self, request: AssignRequest, body: bytes) -> None:
-        if request.identities or request.at is not None:
-            name = next(name for name in LATER if getattr(request, name) not in (None, [], {}))
-            detail = f"{name} can't be sent in this version"
-            raise invalid([Problem(f"/{name}", "not_available", detail)])
+        if request.at is not None:
+            detail = "at can't be sent in this version"
+            raise invalid([Problem("/at", "not_available", detail)])
         for index, name in enumerate(request.include):
             if name not in INCLUDES:
                 known = " and ".join(sorted(INCLUDES))

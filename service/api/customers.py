@@ -1,9 +1,9 @@
 """`/customers`: what is stored of one customer."""
 
 import asyncio
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.api import paging
@@ -12,25 +12,26 @@ from service.api.erasures import erased
 from service.api.exports import Export
 from service.api.paths import CustomerId
 from service.api.person_export import NothingKept, everything
-from service.api.problems import invalid, not_found, unavailable
-from service.api.profiles import memberships, profile, transition
-from service.api.schemas import Customer, Erased, HeldMembership, PersonExport, Transitions
+from service.api.problems import not_found, unavailable
+from service.api.profiles import known_by, memberships, profile, transition
+from service.api.schemas import (
+    Customer,
+    Erased,
+    HeldMembership,
+    PersonExport,
+    Transitions,
+)
 from service.api.services import Services, WithServices
 from service.core.access import Caller, Scope
 from service.core.decisions import State
-from service.core.parsing import Problem
 from service.core.personal import NOBODYS, Personal
 from service.flows.erasing import NobodyErased
 from service.store import customers as stored
-from service.store import events, segments, states
+from service.store import events, identities, segments, states
 from service.store.database import Crowded
 
 # A slash in an id may be written as one, so a route with a tail comes before that which takes all.
 router = APIRouter(prefix="/customers", tags=["customers"])
-
-IdentityQuery = Annotated[
-    str | None, Query(description="Not available in this version: refused with 422.")
-]
 
 
 def _unknown(customer_id: str) -> Exception:
@@ -38,10 +39,12 @@ def _unknown(customer_id: str) -> Exception:
 
 
 async def _state(connection: AsyncConnection, customer_id: str) -> State:
+    """The customer whose id this is, maybe one among others."""
     if "\0" in customer_id:
         raise _unknown(customer_id)
     raw = (await connection.get_raw_connection()).driver_connection
-    state = (await states.read(raw, [customer_id])).get(customer_id)
+    person = (await identities.persons(raw, [customer_id])).get(customer_id, customer_id)
+    state = (await states.read(raw, [person])).get(person)
     if state is None:
         raise _unknown(customer_id)
     return state
@@ -50,13 +53,6 @@ async def _state(connection: AsyncConnection, customer_id: str) -> State:
 def _hidden(services: Services, who: Caller) -> Personal:
     """What this caller may not read."""
     return NOBODYS if who.may(Scope.PERSONAL) else services.live.served.personal
-
-
-@router.get("")
-async def find_customer(identity: IdentityQuery = None) -> Customer:
-    """Find a customer by an identity: not available in this version."""
-    detail = "customers can't be found by identity in this version; GET /customers/{id} takes an id"
-    raise invalid([Problem("/query/identity", "not_available", detail)])
 
 
 @router.get("/{customer_id:path}/segments")
@@ -79,8 +75,8 @@ async def get_customer_transitions(
     """When and why a customer entered and left segments, the newest first."""
     before = paging.after_number(cursor)
     async with services.database.engine.connect() as connection:
-        if "\0" in customer_id or not await stored.exists(connection, customer_id):
-            raise _unknown(customer_id)
+        await _state(connection, customer_id)
+        # Of an id that was joined to another's, those until then: they were told under it.
         rows = await stored.transitions_of(connection, customer_id, before, limit + 1)
     personal = _hidden(services, who)
     items = [transition(row, personal) for row in rows[:limit]]
@@ -118,14 +114,26 @@ async def get_customer(
     are masked without the scope `personal`."""
     async with services.database.engine.connect() as connection:
         state = await _state(connection, customer_id)
-        lists = await segments.lists_of(connection, customer_id)
-        served = services.live.served
-        raw = (await connection.get_raw_connection()).driver_connection
-        known = {customer_id: state}
-        await events.load_histories(raw, known, served.catalog.told, -1)
+        return await record(services, connection, state, who)
+
+
+async def record(
+    services: Services, connection: AsyncConnection, state: State, who: Caller
+) -> Customer:
+    """All that this caller may read of a stored customer."""
+    served = services.live.served
+    raw = (await connection.get_raw_connection()).driver_connection
+    known = {state.customer_id: state}
+    await events.load_histories(raw, known, served.catalog.told, -1)
+    others = (await identities.ids_of(raw, list(known))).get(state.customer_id, [])
+    lists = await segments.lists_of(connection, [state.customer_id, *others])
     hidden = _hidden(services, who)
     # In a thread: the first who is told where a city is waits for the table of them.
-    return await asyncio.to_thread(profile, served, state, lists, hidden, services.clock())
+    told = await asyncio.to_thread(profile, served, state, lists, hidden, services.clock())
+    told.other_ids = others
+    if who.may(Scope.PERSONAL):
+        told.identities = known_by(await identities.named(raw, [state.customer_id, *others]))
+    return told
 
 
 @router.delete("/{customer_id:path}")

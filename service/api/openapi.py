@@ -7,7 +7,7 @@ import msgspec
 from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
-from service.api.assign import BATCH_LIMIT, INCLUDES, LATER, AssignRequest
+from service.api.assign import BATCH_LIMIT, INCLUDES, AssignRequest
 from service.api.examples import put_examples
 from service.api.problems import MEDIA_TYPE
 from service.api.schemas import REASON, Fault, ModelAnswer, ProblemDocument
@@ -114,7 +114,9 @@ _REQUEST_DESCRIPTIONS = {
     "include": "What else to answer.",
     "events": "What the customer did: `{event, properties, timestamp, message_id}` each, 100 at "
     "most. A message is taken once; its time is believed up to 5 minutes ahead.",
-    **dict.fromkeys(LATER, "Not available in this version: refused with 422."),
+    "identities": "What the customer is known by, by kind: email, phone, anonymous_id, or the "
+    "namespace of a vendor's ids. Without `customer_id` the strongest names the customer.",
+    "at": "Not available in this version: refused with 422.",
 }
 
 _BATCH_REQUEST: Schema = {

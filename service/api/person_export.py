@@ -9,14 +9,14 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from service.api.profiles import profile, transition
+from service.api.profiles import known_by, profile, transition
 from service.api.schemas import KeptOrder, ToldEvent, TraitChange
 from service.api.services import Services
 from service.api.sources import reject
 from service.core.access import Author
 from service.core.instants import format_instant
 from service.core.personal import NOBODYS
-from service.store import customers, events, sources, states
+from service.store import customers, events, identities, sources, states
 from service.store.database import Long
 
 Row = TypeVar("Row")
@@ -32,39 +32,44 @@ async def everything(services: Services, customer_id: str, author: Author) -> As
     async with AsyncExitStack() as stack:
         connection = await stack.enter_async_context(services.database.long(Long.PERSON))
         await connection.execution_options(isolation_level="REPEATABLE READ")
-        lists = await customers.all_lists(connection, customer_id)
         raw = (await connection.get_raw_connection()).driver_connection
-        state = (await states.read(raw, [customer_id])).get(customer_id)
+        person = (await identities.persons(raw, [customer_id])).get(customer_id, customer_id)
+        others = (await identities.ids_of(raw, [person])).get(person, [])
+        ids = [person, *others]
+        lists = await customers.all_lists(connection, ids)
+        state = (await states.read(raw, [person])).get(person)
         if state is None and not lists:
             raise NothingKept
         now = services.clock()
         told = "null"
         if state is not None:
             served = services.live.served
-            known = {customer_id: state}
+            known = {person: state}
             await events.load_histories(raw, known, served.catalog.told, -1)
-            shown = await asyncio.to_thread(profile, served, state, lists, NOBODYS, now)
-            told = shown.model_dump_json()
-        await services.eraser.note_export(customer_id, author, now)
-        head = {"customer_id": customer_id, "exported_at": format_instant(now), "lists": lists}
+            whole = await asyncio.to_thread(profile, served, state, lists, NOBODYS, now)
+            whole.other_ids = others
+            whole.identities = known_by(await identities.named(raw, ids))
+            told = whole.model_dump_json()
+        await services.eraser.note_export(person, author, now)
+        head = {"customer_id": person, "exported_at": format_instant(now), "lists": lists}
         yield f'{json.dumps(head)[:-1]}, "profile": {told}, "trait_history": ['.encode()
-        changes = customers.history(connection, customer_id)
+        changes = customers.history(connection, ids)
         async for piece in _items(changes, lambda row: TraitChange(**asdict(row))):
             yield piece
         yield b'], "transitions": ['
-        moves = customers.all_transitions(connection, customer_id)
+        moves = customers.all_transitions(connection, ids)
         async for piece in _items(moves, lambda row: transition(row, NOBODYS)):
             yield piece
         yield b'], "events": ['
-        told_events = customers.all_events(connection, customer_id)
+        told_events = customers.all_events(connection, ids)
         async for piece in _items(told_events, lambda row: ToldEvent(**asdict(row))):
             yield piece
         yield b'], "orders": ['
-        orders = customers.all_orders(connection, customer_id)
+        orders = customers.all_orders(connection, ids)
         async for piece in _items(orders, lambda row: KeptOrder(**asdict(row))):
             yield piece
         yield b'], "rejects": ['
-        rejects = sources.rejects_about(connection, customer_id)
+        rejects = sources.rejects_about(connection, ids)
         async for piece in _items(rejects, lambda row: reject(row, personal=True)):
             yield piece
         yield b"]}"

@@ -1,12 +1,13 @@
 """What is told of one customer, and what of it is masked."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from service.api.schemas import (
     ChannelConsent,
     Customer,
     HeldMembership,
+    KnownBy,
     ModelAnswer,
     TraitValue,
     Transition,
@@ -14,6 +15,7 @@ from service.api.schemas import (
 from service.core import consent
 from service.core.consent import CHANNELS, CONSENT, SUPPRESSED, Status, Suppression
 from service.core.decisions import State
+from service.core.identities import Identity
 from service.core.instants import to_datetime
 from service.core.merging import Written, value_at
 from service.core.personal import Personal
@@ -114,6 +116,13 @@ def _latest(state: State, name: str, channel: str) -> tuple[str | None, Written 
     except ValueError:
         known = None
     return known, None if known is None else state.times.get(path)
+
+
+def known_by(named: Sequence[tuple[Identity, bool]]) -> list[KnownBy]:
+    """Identities, each with whether it is verified."""
+    return [
+        KnownBy(kind=each.kind, value=each.value, verified=verified) for each, verified in named
+    ]
 
 
 def memberships(state: State) -> list[HeldMembership]:

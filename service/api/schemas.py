@@ -142,6 +142,16 @@ class ModelAnswer(BaseModel):
     unusual: bool | None = Field(description="Unlike all that the model was trained on.")
 
 
+class KnownBy(BaseModel):
+    """An identity of a customer."""
+
+    kind: str = Field(description="email, phone, anonymous_id, or a vendor's namespace.")
+    value: str
+    verified: bool = Field(
+        description="Whether a server said so: a browser's word joins nobody, and finds them."
+    )
+
+
 class Customer(BaseModel):
     """A stored customer."""
 
@@ -153,6 +163,11 @@ class Customer(BaseModel):
     sources: dict[str, TraitValue] = Field(description="Each trait by its dotted path.")
     masked: list[str] = Field(
         default=[], description='Paths whose value is "***", because they are personal.'
+    )
+    other_ids: list[str] = Field(default=[], description="Ids that were joined to this customer's.")
+    identities: list[KnownBy] | None = Field(
+        default=None,
+        description="What the customer is known by; null for callers without the scope `personal`.",
     )
     consent: dict[str, ChannelConsent] | None = Field(
         default=None,
@@ -188,6 +203,19 @@ class Verified(BaseModel):
 
     erased: bool
     erasure: Proof | None
+
+
+class Customers(BaseModel):
+    """Customers, a page of them."""
+
+    items: list[Customer]
+    next_cursor: str | None
+
+
+class MergeRequest(Strict):
+    """Which customer, or which of the other ids, it is about."""
+
+    from_: Annotated[Text, Field(alias="from", min_length=1, max_length=256)]
 
 
 class PersonNamed(Strict):

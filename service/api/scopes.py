@@ -49,6 +49,8 @@ ROUTES: Mapping[str, Mapping[str, Needed]] = {
     "/customers/{customer_id}": {"GET": Scope.READ, "DELETE": Scope.PERSONAL},
     "/customers/{customer_id}/segments": {"GET": Scope.READ},
     "/customers/{customer_id}/transitions": {"GET": Scope.READ},
+    "/customers/{customer_id}/merge": {"POST": Scope.WRITE},
+    "/customers/{customer_id}/unmerge": {"POST": Scope.WRITE},
     "/customers/{customer_id}/export": {"GET": Scope.PERSONAL},
     "/customers/{customer_id}/consent": {"GET": Scope.READ},
     "/customers/{customer_id}/consent/{channel}": {"PUT": Scope.WRITE},

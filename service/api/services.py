@@ -12,6 +12,7 @@ from service.flows.erasing import Eraser
 from service.flows.importing import Importer
 from service.flows.ingesting import Ingestor
 from service.flows.jobs import Jobs
+from service.flows.linking import Linker
 from service.flows.lists import Lists
 from service.flows.publishing import Publisher
 from service.flows.sources import SourceRing
@@ -35,6 +36,7 @@ class Services:
     writer: Writer
     assigner: Assigner
     ingestor: Ingestor
+    linker: Linker
     publisher: Publisher
     lists: Lists
     importer: Importer

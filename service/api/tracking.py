@@ -34,6 +34,7 @@ from service.intake.messages import Taken
 from service.intake.segment_spec import Terms, take
 from service.intake.traits import NOTHING_WITHHELD
 from service.intake.write_keys import presented
+from service.live import Live
 from service.settings import Settings
 
 log = structlog.get_logger()
@@ -83,11 +84,12 @@ class TrackingRoutes:
     """The tracking routes as one ASGI application."""
 
     def __init__(
-        self, ingestor: Ingestor, ring: SourceRing, settings: Settings,
+        self, ingestor: Ingestor, ring: SourceRing, live: Live, settings: Settings,
         clock: Callable[[], int], observe: Observe,
     ) -> None:  # fmt: skip
         self._ingestor = ingestor
         self._ring = ring
+        self._live = live
         self._settings = settings
         self._clock = clock
         self._observe = observe
@@ -142,6 +144,7 @@ class TrackingRoutes:
             source=source.row.id,
             received_at=received_at,
             new_id=_new_id,
+            namer=self._live.namer,
             withheld=self._ring.server_only if browser else NOTHING_WITHHELD,
             browser=browser,
             store=source.row.store or DEFAULT_STORE,

@@ -58,6 +58,11 @@ def no_models(profile: Mapping[str, Any]) -> Outputs:
     return {}
 
 
+PERSON = "person"
+# Whom only an address names, of an order as a rule.
+GUEST = "guest"
+
+
 @dataclass(slots=True)
 class State:
     """A customer as stored. Instants are microseconds since the epoch."""
@@ -65,7 +70,7 @@ class State:
     customer_id: str
     first_seen: int
     last_seen: int
-    type: str = "person"
+    type: str = PERSON
     traits: dict[str, Any] = field(default_factory=dict)
     times: dict[str, Written] = field(default_factory=dict)
     sequence: int = 0
@@ -110,6 +115,8 @@ class Input:
     cause: str | None = None
     # The id that this came with, where it is another than the customer's own.
     came_with: str | None = None
+    # As what somebody is known who is told of for the first time.
+    type: str = PERSON
     answered: bool = True
 
 

@@ -18,14 +18,17 @@ from service.core.merging import Written, coerced, merge, stands, without_nulls
 from service.core.parsing import Schema
 from service.core.problems import Invalid, Problem
 from service.core.profiles import add_outputs
+from service.flows.linking import Linker
 from service.flows.scoring_together import ScoringTogether
 from service.intake.assigned import events_of
+from service.intake.identifying import Naming, Telling, identified
 from service.live import Live, Served
 from service.store import events, identities, states
 from service.store.database import CANT_READ, Database
 from service.store.writer import StoreUnavailable, Writer
 
 NOTHING_KNOWN: frozenset[str] = frozenset()
+NO_IDENTITIES: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +75,17 @@ class Assigner:
     """Answers who is in which segments."""
 
     def __init__(
-        self, database: Database, live: Live, writer: Writer, clock: Callable[[], int]
+        self,
+        database: Database,
+        live: Live,
+        writer: Writer,
+        linker: Linker,
+        clock: Callable[[], int],
     ) -> None:
         self._database = database
         self._live = live
         self._writer = writer
+        self._linker = linker
         self._clock = clock
         self._scoring = ScoringTogether()
 
@@ -136,9 +145,14 @@ class Assigner:
         return served.decide(state, given, now)
 
     async def recorded(
-        self, customer_id: str, traits: Mapping[str, Any], told: Sequence[Any] = ()
+        self,
+        customer_id: str | None,
+        traits: Mapping[str, Any],
+        told: Sequence[Any] = (),
+        known_by: Mapping[str, Any] = NO_IDENTITIES,
     ) -> Assignment:
-        """Assign a customer and store what changed before answering.
+        """Assign a customer and store what changed before answering. `known_by`: their identities
+        by kind; without an id the strongest of them names the customer.
 
         Raises Overloaded, StoreUnavailable, NotStored, Invalid, Undecidable.
         """
@@ -146,25 +160,45 @@ class Assigner:
         derived = self._live.served.catalog.derivations.unwritable & traits.keys()
         if derived:
             raise Invalid(derived_problems(derived))
-        events = events_of(told, customer_id, now, _new_id) if told else ()
-        decision = await self._writer.submit(customer_id, Input(traits, now, events=events))
+        naming = self._naming(customer_id, known_by, now)
+        who = naming.customer_id
+        events = events_of(told, who, now, _new_id) if told else ()
+        if known_by:
+            await self._linker.tell(naming.claims, naming.names, now)
+        given = Input(traits, now, events=events, type=naming.type)
+        decision = await self._writer.submit(who, given)
         assert decision is not None  # noqa: S101 - only a touch answers None
-        return self._answer(customer_id, decision, recorded=True)
+        return self._answer(decision, recorded=True)
+
+    def _naming(self, customer_id: str | None, known_by: Mapping[str, Any], now: int) -> Naming:
+        if customer_id is not None and not known_by:
+            return Naming(customer_id)
+        told = Telling(now, _new_id(), "assign", server=True)
+        naming = identified(customer_id, known_by, told, self._live.namer)
+        if isinstance(naming, list):
+            raise Invalid(naming)
+        return naming
 
     async def unrecorded(
-        self, customer_id: str, traits: Mapping[str, Any], told: Sequence[Any] = ()
+        self,
+        customer_id: str | None,
+        traits: Mapping[str, Any],
+        told: Sequence[Any] = (),
+        known_by: Mapping[str, Any] = NO_IDENTITIES,
     ) -> Assignment:
         """Assign a customer with these traits and events over the stored ones, storing nothing.
+        `known_by`: as for `recorded`; who belongs to whom stays as it is.
 
         Raises StoreUnavailable, Undecidable, Invalid.
         """
         now = self._clock()
         served = self._live.served
-        state = await self._stored(customer_id, served) or State(customer_id, now, now)
-        events = events_of(told, customer_id, now, _new_id) if told else ()
+        who = self._naming(customer_id, known_by, now).customer_id
+        state = await self._stored(who, served) or State(who, now, now)
+        events = events_of(told, who, now, _new_id) if told else ()
         given = Input(traits, now, seen=False, events=events)
         decision = await self._decide(served, state, given, now)
-        return self._answer(customer_id, decision, recorded=False)
+        return self._answer(decision, recorded=False)
 
     async def _stored(self, customer_id: str, served: Served) -> State | None:
         try:
@@ -181,7 +215,7 @@ class Assigner:
             raise StoreUnavailable(type(error).__name__) from error
 
     @staticmethod
-    def _answer(customer_id: str, decision: Decision, *, recorded: bool) -> Assignment:
+    def _answer(decision: Decision, *, recorded: bool) -> Assignment:
         return Assignment(
             served=decision.served,
             now=decision.now,
@@ -190,7 +224,7 @@ class Assigner:
             outputs=decision.outputs,
             problems=decision.problems,
             traits={**decision.state.traits, **named(decision)},
-            customer_id=customer_id,
+            customer_id=decision.state.customer_id,
             decision=decision,
             recorded=recorded,
         )

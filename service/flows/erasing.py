@@ -1,6 +1,7 @@
 """Erasing persons, and handing out what is kept of them: both leave proofs that name nobody."""
 
 from collections.abc import Callable
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -8,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.core.access import Author
 from service.core.instants import to_datetime
-from service.store import audit, customers, lists, sources, workspace
+from service.store import audit, customers, identities, lists, sources, workspace
 from service.store.database import Database
 from service.store.erasures import Erasure, Erasures
 
@@ -57,22 +58,40 @@ class Eraser:
         self, connection: AsyncConnection, customer_id: str, author: Author, whoever: bool
     ) -> Erasure:
         await connection.execute(LOCK_TIMEOUT)
-        began = to_datetime(self._clock())
-        stored = await customers.hold(connection, customer_id, began)
+        raw = (await connection.get_raw_connection()).driver_connection
+        ids, stored = await self._hold(connection, raw, customer_id)
         now = to_datetime(self._clock())  # from here on: we may have waited
-        stored |= await lists.forget(connection, customer_id)
-        stored |= await customers.erase(connection, customer_id)
-        stored |= await sources.forget(connection, customer_id)
-        stored |= await workspace.forget(connection, customer_id)
+        for each in ids:
+            stored |= await lists.forget(connection, each)
+            stored |= await customers.erase(connection, each)
+            stored |= await sources.forget(connection, each)
+            stored |= await workspace.forget(connection, each)
+        nobodys = await identities.forget(raw, ids)
         if not stored and not whoever:
             before = await self._erasures.of(connection, customer_id)
             if before is None:
                 raise NobodyErased
             return before
-        erasure = await self._erasures.record(connection, customer_id, now)
+        for each in (*ids, *nobodys):
+            await self._erasures.record(connection, each, now)
+        erasure = await self._erasures.of(connection, customer_id)
+        assert erasure is not None  # noqa: S101 - just recorded
         subject = f"customers/{erasure.fingerprint.hex()}"
         await audit.record(connection, author, now, "customer.erased", subject)
         return erasure
+
+    async def _hold(
+        self, connection: AsyncConnection, raw: Any, customer_id: str
+    ) -> tuple[list[str], bool]:
+        """Hold the row of the person whose id this is: all their ids, this one first, and whether
+        anything was stored of them. Raises Held where the id goes to another meanwhile."""
+        joined = await identities.persons(raw, [customer_id])
+        person = joined.get(customer_id, customer_id)
+        stored = await customers.hold(connection, person, to_datetime(self._clock()))
+        if await identities.persons(raw, [customer_id]) != joined:
+            raise Held
+        others = (await identities.ids_of(raw, [person])).get(person, [])
+        return [customer_id, *sorted({person, *others} - {customer_id})], stored
 
     async def verify(self, customer_id: str) -> Erasure | None:
         """The latest erasure of a person, if there was one."""

@@ -12,7 +12,10 @@ from pathlib import Path
 import structlog
 
 from service.core.catalog import compile_catalog
+from service.core.derived.compiling import standing
 from service.core.derived.ready_made import READY_MADE
+from service.core.derived.written import Documents, made_of
+from service.core.identities import Namer
 from service.core.instants import zone_named
 from service.core.parsing import Schema
 from service.core.personal import Personal
@@ -24,7 +27,7 @@ from service.live import ActiveModel, Live, RefusedModel, Served
 from service.scoring import bundle
 from service.scoring.errors import BundleRefused, ScorerUnavailable
 from service.settings import Settings
-from service.store import catalogs
+from service.store import catalogs, workspace
 from service.store.catalogs import CatalogRows, ModelRow
 from service.store.database import CANT_READ, Database
 
@@ -74,8 +77,19 @@ def build(rows: CatalogRows, settings: Settings, previous: Served | None) -> Ser
                 refused=tuple(sorted((*catalog.refused, *rows.refused), key=attrgetter("key"))),
                 refused_keys=catalog.refused_keys | {refusal.key for refusal in rows.refused},
             )
-    personal = rows.personal | catalog.told.reading(rows.personal)
-    return Served(catalog, rows.publications, models, refused, Personal(personal))
+    return Served(catalog, rows.publications, models, refused, personal_of(rows, settings))
+
+
+def derived_of(rows: CatalogRows, settings: Settings) -> Documents:
+    """The documents of all derived traits, the ready-made ones too, whether or not they can be
+    served."""
+    ready_made = standing(READY_MADE, rows.derived, schema_of(settings, rows.types))
+    return {**ready_made, **rows.derived}
+
+
+def personal_of(rows: CatalogRows, settings: Settings) -> Personal:
+    """The traits that are declared personal, and those that come of them."""
+    return Personal(rows.personal | made_of(rows.personal, derived_of(rows, settings)))
 
 
 def _models(
@@ -174,6 +188,9 @@ class Follower:
         await self._keyring.look(self._database)
         await self._sources.look(self._database)
         async with self._database.engine.connect() as connection:
+            if not self._live.named:
+                salt = await workspace.fact(connection, workspace.IDENTITY_SALT)
+                self._live.name_by(Namer(salt.encode()))
             revision = await catalogs.head_revision(connection)
         if not self._live.loaded or revision > self._live.served.revision:
             await self.catch_up(revision)

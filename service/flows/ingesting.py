@@ -10,6 +10,7 @@ from service.core.decisions import Decision, Input, Patch, Undecidable
 from service.core.instants import MINUTE, to_datetime
 from service.core.merging import Written, coerced
 from service.core.parsing import Invalid, Problem
+from service.flows.linking import Linker
 from service.intake.messages import Message, Reject, Taken
 from service.store import sources
 from service.store.batches import NotStored
@@ -31,10 +32,11 @@ Group: TypeAlias = list[Message]
 class Ingestor:
     """Stores what sources send."""
 
-    def __init__(self, database: Database, writer: Writer, queue: int) -> None:
+    def __init__(self, database: Database, writer: Writer, linker: Linker, queue: int) -> None:
         """`queue`: how many pieces of work the writer lets wait."""
         self._database = database
         self._writer = writer
+        self._linker = linker
         self._at_once = min(AT_ONCE, queue)
 
     async def ingest(self, source_id: str, taken: Taken, received_at: int) -> None:
@@ -42,11 +44,20 @@ class Ingestor:
         Overloaded, StoreUnavailable, Undecidable: then some may be stored, and all may be sent
         again."""
         rejects = list(taken.rejects)
+        await self._link(taken.messages)
         groups = grouped(taken.messages)
         for start in range(0, len(groups), self._at_once):
             rejects += await self._store(groups[start : start + self._at_once], source_id)
         if rejects:
             await self._log(source_id, rejects, received_at)
+
+    async def _link(self, messages: Sequence[Message]) -> None:
+        """Keep what messages tell of who is whom."""
+        claims = [claim for message in messages for claim in message.claims]
+        names = {who: each for message in messages for who, each in message.names.items()}
+        if claims or names:
+            at = min(message.at for message in messages if message.claims or message.names)
+            await self._linker.tell(claims, names, at)
 
     async def _store(self, groups: Sequence[Group], source_id: str) -> list[Reject]:
         """Store groups; what of them was refused for good."""
@@ -132,6 +143,7 @@ def _input(group: Group, source_id: str) -> Input:
             if message.traits
         ],
         events=[message.event for message in group if message.event is not None],
+        type=group[0].type,
         answered=False,
     )
 

@@ -6,33 +6,38 @@ claims arrive is of no consequence: who is whom follows from all of them (`core.
 """
 
 import asyncio
+import uuid
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
 import msgspec
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.core.access import Author
 from service.core.decisions import Decision, Input, State, Transition
 from service.core.fragments import Fragment, Regrouping, joined, regroup
-from service.core.identities import Claim, Identity, roots
+from service.core.identities import Claim, Identity, Link, roots
+from service.core.instants import to_datetime
 from service.live import Live, Served
-from service.store import events, identities, persons, states
+from service.store import audit, events, identities, persons, states
 from service.store.database import CANT_READ, Database
 from service.store.erasures import Erasures
 from service.store.fragmenting import fragment_of
 from service.store.writer import RETRY, Overloaded, StoreUnavailable
 
 # Longer than the writer holds a row.
-_LOCK_TIMEOUT = "set local lock_timeout = '2s'"
+_LOCK_TIMEOUT = text("set local lock_timeout = '2s'")
 TRIES = 5
 _HEAD = "select revision from catalog_head"
 
 _CONTENDED = (*RETRY, asyncpg.LockNotAvailableError)
 _REASON = {"kind": "merge"}
 
-# What changes the claims, on an asyncpg connection, and answers the ids that it concerns.
-Change = Callable[[Any, "Holding"], Awaitable[Collection[str]]]
+# What changes the claims, and answers the ids that it concerns.
+Change = Callable[["Holding"], Awaitable[Collection[str]]]
 
 
 class _Newer(Exception):
@@ -41,6 +46,18 @@ class _Newer(Exception):
     def __init__(self, revision: int) -> None:
         super().__init__(revision)
         self.revision = revision
+
+
+class NoCustomer(LookupError):
+    """There is no such customer."""
+
+    def __init__(self, customer_id: str) -> None:
+        super().__init__(customer_id)
+        self.customer_id = customer_id
+
+
+class NotMerged(LookupError):
+    """The id is not one of this customer's other ids, or is by more than can be undone at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,26 +70,30 @@ class Concerned:
 
 
 class Holding:
-    """The rows of persons that one transaction holds."""
+    """The rows of persons that one transaction holds, of `connection` and, beneath it, asyncpg's
+    `raw`; `at`: when it began."""
 
-    def __init__(self, raw: Any, at: int) -> None:
-        self._raw = raw
+    def __init__(self, connection: AsyncConnection, raw: Any, at: int) -> None:
+        self.connection = connection
+        self.raw = raw
         self._at = at
         self._held: set[str] = set()
         # Rows that were put only to be held.
         self.put: set[str] = set()
+        # Ids that messages came with, and when: somebody's own, whatever is joined to them.
+        self.told: dict[str, int] = {}
 
     async def hold(self, customer_ids: Collection[str]) -> None:
         """Hold the rows of these ids until the transaction ends."""
         wanted = set(customer_ids) - self._held
         if wanted:
-            self.put |= await identities.hold(self._raw, wanted, self._at)
+            self.put |= await identities.hold(self.raw, wanted, self._at)
             self._held |= wanted
 
     async def all_concerned(self, ids: Collection[str]) -> Concerned:
         """Hold everybody whom a change to these ids concerns, and look again until nothing that
         was waited for has changed whom that is."""
-        raw = self._raw
+        raw = self.raw
         concerned = set(ids)
         while True:
             concerned |= set((await identities.persons(raw, concerned)).values())
@@ -109,10 +130,10 @@ class Linker:
         self._clock = clock
         self._erasures = erasures
 
-    async def tell(self, claims: Sequence[Claim], named: Mapping[str, Identity]) -> None:
-        """Keep claims, and what customer ids stand for, and what it comes to; stored on return.
-        Most were told before, and cost one look. Raises Overloaded, StoreUnavailable, and what
-        deciding raises."""
+    async def tell(self, claims: Sequence[Claim], named: Mapping[str, Identity], at: int) -> None:
+        """Keep claims, and what customer ids stand for, told at an instant at the earliest; with
+        what it comes to, stored on return. Most were told before, and cost one look. Raises
+        Overloaded, StoreUnavailable, and what deciding raises."""
         if not claims and not named:
             return
         try:
@@ -125,32 +146,84 @@ class Linker:
         if not news and not unnamed:
             return
 
-        async def keep(raw: Any, holding: Holding) -> Collection[str]:
+        async def keep(holding: Holding) -> Collection[str]:
+            raw = holding.raw
             # Whoever erases holds the rows too: who was erased is known from here on.
-            await holding.hold({who for each in news for who in (each.customer_id, each.claimant)})
-            timely = await self._timely(raw, news)
-            erased = {each.customer_id for each in news} - {each.customer_id for each in timely}
+            ids = {who for each in news for who in (each.customer_id, each.claimant)}
+            await holding.hold(ids | unnamed.keys())
+            erased = await self._erasures.since(raw, dict.fromkeys(ids | unnamed.keys(), at))
+            timely = [each for each in news if not _late(each, erased)]
             await identities.keep_claims(raw, timely)
             await identities.name(
                 raw, {who: each for who, each in unnamed.items() if who not in erased}
             )
             joining = [each for each in timely if each.verified]
+            holding.told |= {each.claimant: each.at for each in joining}
             return {who for each in joining for who in (each.customer_id, each.claimant)}
 
         await self.change(keep)
+
+    async def merge(self, survivor: str, loser: str, author: Author) -> None:
+        """Have two customers be one, the first of whom goes on, even where that was undone before.
+        Raises NoCustomer, and as `tell`."""
+
+        async def keep(holding: Holding) -> Collection[str]:
+            raw = holding.raw
+            await holding.hold({survivor, loser})
+            known = await identities.persons(raw, [survivor, loser])
+            people = [known.get(who, who) for who in (survivor, loser)]
+            stored = await states.read(raw, people)
+            for who, person in zip((survivor, loser), people, strict=True):
+                if person not in stored or person in holding.put:
+                    raise NoCustomer(who)
+            if people[0] == people[1]:
+                return ()
+            now = self._clock()
+            claim = Claim(people[1], people[0], now, f"merge-{uuid.uuid4().hex}", "api", Link.MERGE)
+            await identities.redo(raw, claim)
+            await self._note(holding, author, "customer.merged", people[1], now)
+            return people
+
+        await self.change(keep)
+
+    async def unmerge(self, person: str, part: str, author: Author) -> None:
+        """Undo what made an id a person's: it is a customer of its own again, or that of whoever
+        claimed it besides, with all that came with it; no message joins the two again. Raises
+        NotMerged, and as `tell`."""
+
+        async def part_them(holding: Holding) -> Collection[str]:
+            raw = holding.raw
+            concerned = await holding.all_concerned([person, part])
+            root = concerned.before.get(person, person)
+            if part == root or concerned.before.get(part) != root:
+                raise NotMerged(person, part)
+            now = self._clock()
+            together = [each for each in concerned.ids if concerned.before.get(each) == root]
+            await identities.undo(raw, part, [root, *together], now)
+            await self._note(holding, author, "customer.unmerged", part, now)
+            left = roots(await identities.claims_of(raw, concerned.ids))
+            if left.get(part) == left.get(root, root):
+                raise NotMerged(person, part)
+            return concerned.ids
+
+        await self.change(part_them)
+
+    async def _note(self, holding: Holding, author: Author, action: str, of: str, at: int) -> None:
+        """Have the audit tell of it, by the fingerprint that an erasure would leave."""
+        subject = f"customers/{self._erasures.fingerprints(of)[0].hex()}"
+        await audit.record(holding.connection, author, to_datetime(at), action, subject)
 
     async def change(self, change: Change) -> None:
         """Make a change to the claims, and what it comes to, in one transaction. Raises as `tell`,
         and what the change does."""
         for attempt in range(TRIES):
             try:
-                async with self._database.engine.connect() as connection:
+                async with self._database.engine.begin() as connection:
+                    await connection.execute(_LOCK_TIMEOUT)  # the transaction begins with it
                     raw: Any = (await connection.get_raw_connection()).driver_connection
-                    async with raw.transaction():
-                        await raw.execute(_LOCK_TIMEOUT)
-                        holding = Holding(raw, self._clock())
-                        ids = await change(raw, holding)
-                        await self._put_together(raw, holding, ids)
+                    holding = Holding(connection, raw, self._clock())
+                    ids = await change(holding)
+                    await self._put_together(raw, holding, ids)
                 return
             except _Newer as newer:
                 await self._catch_up(newer.revision)
@@ -159,19 +232,6 @@ class Linker:
             except (*CANT_READ, asyncpg.PostgresError) as error:
                 raise StoreUnavailable(type(error).__name__) from error
         raise Overloaded("these persons are held by others")
-
-    async def _timely(self, raw: Any, claims: Sequence[Claim]) -> list[Claim]:
-        """Claims of and by nobody who was erased since."""
-        dated: dict[str, int] = {}
-        for claim in claims:
-            for who in (claim.customer_id, claim.claimant):
-                dated[who] = min(claim.at, dated.get(who, claim.at))
-        erased = await self._erasures.since(raw, dated)
-        return [
-            each
-            for each in claims
-            if all(erased.get(who, -1) < each.at for who in (each.customer_id, each.claimant))
-        ]
 
     async def _put_together(self, raw: Any, holding: Holding, ids: Collection[str]) -> None:
         """Have the persons whom these ids concern be what all claims come to."""
@@ -187,6 +247,10 @@ class Linker:
                 fragments[state.customer_id] = fragment_of(state)
             elif state.customer_id in fragments:
                 fragments[state.customer_id].sequence = state.sequence
+        theirs = {concerned.after.get(each, each) for each in fragments}
+        for who, at in holding.told.items():
+            if who not in fragments and concerned.after.get(who, who) in theirs:
+                fragments[who] = Fragment(who, at, at)
         change = regroup(concerned.before, concerned.after, fragments)
         await identities.link(raw, change.links, change.alone)
         now = self._clock()
@@ -261,13 +325,18 @@ class Linker:
             await events.write_histories(raw, people.values(), served.derivations.series)
 
 
+def _late(claim: Claim, erased: Mapping[str, int]) -> bool:
+    """Whether a claim is of or by somebody who was erased since."""
+    return any(erased.get(who, -1) >= claim.at for who in (claim.customer_id, claim.claimant))
+
+
 def _person(root: str, found: Mapping[str, State], fragments: Sequence[Fragment]) -> State:
     """A person of these fragments, as somebody who is to be decided."""
-    own = next((each for each in fragments if each.customer_id == root), None)
-    state = found.get(root) or State(root, 0, 0, sequence=own.sequence if own else 0)
-    state.type = own.type if own else "person"
+    own = next(each for each in fragments if each.customer_id == root)
+    state = found.get(root) or State(root, 0, 0, sequence=own.sequence)
+    state.type = own.type
     state.first_seen = min(each.first_seen for each in fragments)
     state.last_seen = max(state.last_seen, *(each.last_seen for each in fragments))
     state.traits, state.times = joined(fragments)
-    state.fragmented = own is None or len(fragments) > 1
+    state.fragmented = len(fragments) > 1
     return state

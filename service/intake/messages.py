@@ -1,10 +1,13 @@
 """What intake makes of a request: messages for the writer, and rejects for the log."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from service.core.decisions import PERSON
 from service.core.events import Event
+from service.core.identities import Claim, Identity
+from service.core.problems import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +21,10 @@ class Message:
     traits: Mapping[str, Any]
     event: Event | None
     raw: bytes
+    # What it tells of who is whom, and what customer ids of identities stand for.
+    claims: Sequence[Claim] = ()
+    names: Mapping[str, Identity] = field(default_factory=dict)
+    type: str = PERSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,14 @@ class Reject:
     raw: bytes | None
     customer_id: str | None = None
     message_id: str | None = None
+
+
+class Refused(Exception):
+    """The message can't be taken at all."""
+
+    def __init__(self, code: str, detail: str, pointer: str = "") -> None:
+        super().__init__(detail)
+        self.problem = Problem(pointer, code, detail)
 
 
 @dataclass(slots=True)

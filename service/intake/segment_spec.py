@@ -14,25 +14,32 @@ import msgspec
 
 from service.core import consent
 from service.core.events import DEFAULT_STORE, Event
-from service.core.identities import anonymous_customer
+from service.core.identities import Identity, Namer
 from service.core.order_messages import KINDS, order_message
 from service.core.parsing import Problem, escape
 from service.intake.bodies import Envelope
 from service.intake.clocks import instant_of, true_time
 from service.intake.consents import with_consents, withdrawals
 from service.intake.contexts import context_traits, event_context, page_properties
-from service.intake.messages import Message, Reject, Taken
+from service.intake.identifying import (
+    Naming,
+    Telling,
+    address,
+    alias,
+    claims_of,
+    merging,
+    naming_of,
+)
+from service.intake.messages import Message, Refused, Reject, Taken
 from service.intake.traits import NOTHING_WITHHELD, Withheld, fitting, folded, folded_company
 
 MESSAGE_BYTES = 32_768
-ID_LENGTH = 256
 MESSAGE_ID_LENGTH = 100
 EVENT_NAME_LENGTH = 256
 
 _VIEWS = {"page": "Page Viewed", "screen": "Screen Viewed"}
 _ALIASES = {"Completed Order": "Order Completed"}
-_TAKEN = frozenset({"identify", "track", "page", "screen", "group"})
-_LATER = frozenset({"alias", "merge"})
+_TAKEN = frozenset({"identify", "track", "page", "screen", "group", "alias", "merge"})
 # Where a group message has what becomes these traits.
 _GROUP_PLACES = {"group_id": "/groupId", "company": "/traits"}
 _NUL = b"\\u0000"  # JSON holds it in no other form
@@ -44,26 +51,19 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 @dataclass(frozen=True, slots=True)
 class Terms:
     """On what terms a source's messages are taken. `source`: its id; `received_at`: microseconds
-    since the epoch; `new_id()`: an id that no message had before; `withheld`: what the source may
-    not write; `store`: whose orders it tells of; `ip`: of a browser, the address that the request
-    came from."""
+    since the epoch; `new_id()`: an id that no message had before; `namer`: names who tells no id
+    of the caller's; `withheld`: what the source may not write; `store`: whose orders it tells of;
+    `ip`: of a browser, the address that the request came from."""
 
     source: str
     received_at: int
     new_id: Callable[[], str]
+    namer: Namer
     withheld: Withheld = NOTHING_WITHHELD
     browser: bool = False
     store: str = DEFAULT_STORE
     ip: str | None = None
     depth: int = 32
-
-
-class _Refused(Exception):
-    """The message can't be taken at all."""
-
-    def __init__(self, code: str, detail: str, pointer: str = "") -> None:
-        super().__init__(detail)
-        self.problem = Problem(pointer, code, detail)
 
 
 def take(messages: Sequence[bytes], kind: str | None, shared: Envelope, terms: Terms) -> Taken:
@@ -75,7 +75,7 @@ def take(messages: Sequence[bytes], kind: str | None, shared: Envelope, terms: T
         reading = _Reading(raw, terms)
         try:
             message = reading.message(kind, shared.context, sent_at)
-        except _Refused as refused:
+        except Refused as refused:
             reading.faults = [refused.problem]
         else:
             taken.messages.append(message)
@@ -100,10 +100,10 @@ class _Reading:
         self.message_id: str | None = None
 
     def message(self, kind: str | None, context: Mapping[str, Any], sent_at: Any) -> Message:
-        """The message. Raises _Refused."""
+        """The message. Raises Refused."""
         body = self.document()
         self.message_id = _given_id(body.get("messageId"))
-        self.customer_id = _customer(body)
+        self.customer_id = _candidate(body, self.terms.namer)
         kind = self.kind(kind or body.get("type"))
         own = self.object(body, "context")
         if context:
@@ -115,9 +115,15 @@ class _Reading:
         if kind in ("track", *_VIEWS):
             properties = self.object(body, "properties")
             event = _event_name(kind, body)
+        guest = self.guest(event, properties or {}, own)
+        if kind != "merge":
+            self.customer_id = naming_of(body, guest, self.terms.namer)
         traits = self.traits(kind, body, own)
         if self.message_id is None:
-            self.message_id = self.derived(event or kind, told, properties or traits)
+            content = properties or traits or body.get("previousId") or body.get("mergeProperties")
+            self.message_id = self.derived(event or kind, told, content)
+        naming = self.naming(kind, body, own, traits, guest, at)
+        self.customer_id = naming.customer_id
         told_event = None
         if event is not None and properties is not None:
             whole = self.completed(kind, body, properties, own)
@@ -130,19 +136,52 @@ class _Reading:
                 if isinstance(order, list):
                     # The event stands, and counts as none of the orders.
                     self.faults += order
-        return Message(self.customer_id, self.message_id, at, traits, told_event, self.raw)
+        return Message(
+            self.customer_id, self.message_id, at, traits, told_event, self.raw,
+            naming.claims, naming.names, naming.type,
+        )  # fmt: skip
+
+    def guest(
+        self, event: str | None, properties: Mapping[str, Any], context: Mapping[str, Any]
+    ) -> Identity | None:
+        """The e-mail address that a server tells with an order."""
+        if self.terms.browser or event not in KINDS:
+            return None
+        return address(properties) or address(_object(context.get("traits")))
+
+    def naming(
+        self,
+        kind: str,
+        body: Mapping[str, Any],
+        context: Mapping[str, Any],
+        traits: Mapping[str, Any],
+        guest: Identity | None,
+        at: int,
+    ) -> Naming:
+        """Whom the message is about, with what it tells of who is whom."""
+        terms, message_id = self.terms, self.message_id
+        assert message_id is not None  # noqa: S101 - told, or derived by now
+        told = Telling(at, message_id, terms.source, not terms.browser)
+        if kind == "merge":
+            return merging(body, told, terms.namer)
+        assert self.customer_id is not None  # noqa: S101 - named by now
+        naming = Naming(self.customer_id)
+        claims_of(naming, body, context, traits, guest, told, terms.namer)
+        if kind == "alias":
+            alias(naming, body, told, terms.namer)
+        return naming
 
     def document(self) -> dict[str, Any]:
         """The message as an object that can be stored."""
         if len(self.raw) > MESSAGE_BYTES:
-            raise _Refused("too_large", f"a message has {MESSAGE_BYTES:,} bytes at most")
+            raise Refused("too_large", f"a message has {MESSAGE_BYTES:,} bytes at most")
         try:
             body = _decode(self.raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             misshapen = isinstance(error, msgspec.ValidationError)
             if misshapen and not self.raw.lstrip().startswith(b"{"):
-                raise _Refused("type", "a message has to be an object") from error
-            raise _Refused("bad_value", f"this can't be read as JSON: {error}") from error
+                raise Refused("type", "a message has to be an object") from error
+            raise Refused("bad_value", f"this can't be read as JSON: {error}") from error
         deep = self.raw.count(b"{") + self.raw.count(b"[") > self.terms.depth
         if deep or _NUL in self.raw:
             _look_through(body, "", 0, self.terms.depth)
@@ -151,10 +190,8 @@ class _Reading:
     @staticmethod
     def kind(kind: Any) -> str:
         """The type of message, one that is taken."""
-        if isinstance(kind, str) and kind in _LATER:
-            raise _Refused("not_available", f"{kind} can't be taken in this version", "/type")
         if not isinstance(kind, str) or kind not in _TAKEN:
-            raise _Refused("unknown_type", f"the types are {', '.join(sorted(_TAKEN))}", "/type")
+            raise Refused("unknown_type", f"the types are {', '.join(sorted(_TAKEN))}", "/type")
         return kind
 
     def object(self, body: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -197,7 +234,7 @@ class _Reading:
 
     def consenting(self, event: Event) -> None:
         """Tell what is wrong with an event of consents, which stands and changes none then. Raises
-        _Refused where a page may not tell of it."""
+        Refused where a page may not tell of it."""
         said = consent.told(event)
         if isinstance(said, list):
             self.faults += said
@@ -207,7 +244,7 @@ class _Reading:
         if isinstance(said, consent.Told):
             self.terms.withheld.without(dict(said.patch), "", withheld)
         if withheld or event.name in consent.SERVER_ONLY:
-            raise _Refused("server_only", f"only servers may tell of {event.name}", "/event")
+            raise Refused("server_only", f"only servers may tell of {event.name}", "/event")
 
     def company(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """The traits that a group message gives."""
@@ -278,23 +315,16 @@ def _given_id(value: Any) -> str | None:
     return "long-" + _text(hashlib.sha256(value.encode()).digest())
 
 
-def _identity(value: Any) -> str | None:
-    """An id, which some SDKs send as a number."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return value if isinstance(value, str) and value else None
+def _candidate(body: Mapping[str, Any], namer: Namer) -> str | None:
+    """Whom a message seems to be about, for the log of rejects."""
+    try:
+        return naming_of(body, None, namer)
+    except Refused:
+        return None
 
 
-def _customer(body: Mapping[str, Any]) -> str:
-    user_id = _identity(body.get("userId"))
-    if user_id is not None:
-        if len(user_id) > ID_LENGTH:
-            raise _Refused("too_long", f"an id has {ID_LENGTH} characters at most", "/userId")
-        return user_id
-    anonymous_id = _identity(body.get("anonymousId"))
-    if anonymous_id is None:
-        raise _Refused("required", "a message names a userId or an anonymousId", "/userId")
-    return anonymous_customer(anonymous_id)
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _first_step(pointer: str) -> tuple[str, str]:
@@ -303,9 +333,11 @@ def _first_step(pointer: str) -> tuple[str, str]:
 
 
 def _group(body: Mapping[str, Any]) -> str:
-    group_id = _identity(body.get("groupId"))
-    if group_id is None:
-        raise _Refused("required", "a group message names its groupId", "/groupId")
+    group_id = body.get("groupId")
+    if isinstance(group_id, int) and not isinstance(group_id, bool):
+        group_id = str(group_id)
+    if not isinstance(group_id, str) or not group_id:
+        raise Refused("required", "a group message names its groupId", "/groupId")
     return group_id
 
 
@@ -314,10 +346,10 @@ def _event_name(kind: str, body: Mapping[str, Any]) -> str:
         return _VIEWS[kind]
     name = body.get("event")
     if not isinstance(name, str) or not name:
-        raise _Refused("required", "a track message names its event", "/event")
+        raise Refused("required", "a track message names its event", "/event")
     if len(name) > EVENT_NAME_LENGTH:
         detail = f"an event's name has {EVENT_NAME_LENGTH} characters at most"
-        raise _Refused("too_long", detail, "/event")
+        raise Refused("too_long", detail, "/event")
     return _ALIASES.get(name, name)
 
 
@@ -325,14 +357,14 @@ def _look_through(value: Any, pointer: str, depth: int, limit: int) -> None:
     """Refuse what JSON can hold and PostgreSQL can't, and what is nested too deep."""
     if isinstance(value, str):
         if "\0" in value:
-            raise _Refused("bad_value", "U+0000 can't be stored in a text", pointer)
+            raise Refused("bad_value", "U+0000 can't be stored in a text", pointer)
         return
     if not isinstance(value, dict | list):
         return
     if depth == limit:
-        raise _Refused("too_deep", "the JSON is nested too deep", pointer)
+        raise Refused("too_deep", "the JSON is nested too deep", pointer)
     items = value.items() if isinstance(value, dict) else enumerate(value)
     for name, item in items:
         if isinstance(name, str) and "\0" in name:
-            raise _Refused("bad_value", "U+0000 can't be stored in a name", pointer)
+            raise Refused("bad_value", "U+0000 can't be stored in a name", pointer)
         _look_through(item, f"{pointer}/{escape(name)}", depth + 1, limit)

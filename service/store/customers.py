@@ -82,12 +82,6 @@ _TRANSITION = (
 )
 
 
-async def exists(connection: AsyncConnection, customer_id: str) -> bool:
-    """Whether there is such a customer."""
-    query = select(customers.c.customer_id).where(customers.c.customer_id == customer_id)
-    return (await connection.execute(query)).one_or_none() is not None
-
-
 async def transitions_of(
     connection: AsyncConnection, customer_id: str, before: int | None, limit: int
 ) -> list[TransitionRow]:
@@ -142,12 +136,14 @@ async def erase_many(connection: AsyncConnection, customer_ids: Sequence[str]) -
         await connection.execute(delete(table).where(table.c.customer_id == ids))
 
 
-async def history(connection: AsyncConnection, customer_id: str) -> AsyncIterator[list[HistoryRow]]:
-    """All values that a customer's traits ever took, the oldest first, some at a time."""
+async def history(
+    connection: AsyncConnection, customer_ids: Sequence[str]
+) -> AsyncIterator[list[HistoryRow]]:
+    """All values that traits ever took under these ids, the oldest first, some at a time."""
     columns = (getattr(trait_history.c, field.name) for field in fields(HistoryRow))
     query = (
         select(*columns)
-        .where(trait_history.c.customer_id == customer_id)
+        .where(trait_history.c.customer_id == func.any(list(customer_ids)))
         .order_by(trait_history.c.at)
     )
     async for rows in (await connection.stream(query)).partitions(AT_ONCE):
@@ -155,43 +151,52 @@ async def history(connection: AsyncConnection, customer_id: str) -> AsyncIterato
 
 
 async def all_transitions(
-    connection: AsyncConnection, customer_id: str
+    connection: AsyncConnection, customer_ids: Sequence[str]
 ) -> AsyncIterator[list[TransitionRow]]:
-    """All transitions of a customer, the oldest first, some at a time."""
+    """All transitions told under these ids, the oldest first, some at a time."""
     query = (
         select(*_TRANSITION)
-        .where(transitions.c.customer_id == customer_id)
-        .order_by(transitions.c.sequence)
+        .where(transitions.c.customer_id == func.any(list(customer_ids)))
+        .order_by(transitions.c.at, transitions.c.customer_id, transitions.c.sequence)
     )
     async for rows in (await connection.stream(query)).partitions(AT_ONCE):
         yield [TransitionRow(*row) for row in rows]
 
 
 async def all_events(
-    connection: AsyncConnection, customer_id: str
+    connection: AsyncConnection, customer_ids: Sequence[str]
 ) -> AsyncIterator[list[EventRow]]:
-    """All events of a customer, the oldest first, some at a time."""
+    """All events that came with these ids, the oldest first, some at a time."""
     columns = (getattr(events.c, field.name) for field in fields(EventRow))
-    query = select(*columns).where(events.c.customer_id == customer_id).order_by(events.c.at)
+    query = (
+        select(*columns)
+        .where(events.c.customer_id == func.any(list(customer_ids)))
+        .order_by(events.c.at)
+    )
     async for rows in (await connection.stream(query)).partitions(AT_ONCE):
         yield [EventRow(*row) for row in rows]
 
 
 async def all_orders(
-    connection: AsyncConnection, customer_id: str
+    connection: AsyncConnection, customer_ids: Sequence[str]
 ) -> AsyncIterator[list[OrderRow]]:
-    """All orders of a customer, the oldest first, some at a time."""
+    """All orders of these ids, the oldest first, some at a time."""
     columns = (getattr(orders.c, field.name) for field in fields(OrderRow))
-    query = select(*columns).where(orders.c.customer_id == customer_id).order_by(orders.c.placed_at)
+    query = (
+        select(*columns)
+        .where(orders.c.customer_id == func.any(list(customer_ids)))
+        .order_by(orders.c.placed_at)
+    )
     async for rows in (await connection.stream(query)).partitions(AT_ONCE):
         yield [OrderRow(*row) for row in rows]
 
 
-async def all_lists(connection: AsyncConnection, customer_id: str) -> list[str]:
-    """Keys of all lists that an id is on, those archived too."""
+async def all_lists(connection: AsyncConnection, customer_ids: Sequence[str]) -> list[str]:
+    """Keys of all lists that any of these ids is on, those archived too."""
     query = (
         select(list_members.c.segment_key)
-        .where(list_members.c.customer_id == customer_id)
+        .distinct()
+        .where(list_members.c.customer_id == func.any(list(customer_ids)))
         .order_by(list_members.c.segment_key)
     )
     return list((await connection.execute(query)).scalars())

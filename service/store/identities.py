@@ -38,6 +38,8 @@ _KEEP = """insert into claims as c
   where (not excluded.verified, excluded.at, excluded.message_id)
     < (not c.verified, c.at, c.message_id)"""
 
+_DROP = "delete from claims where customer_id = $1 and claimant = $2 and kind = $3"
+
 _UNDO = """update claims set undone_at = $3
   where customer_id = $1 and claimant = any($2::text[]) and undone_at is null"""
 
@@ -45,6 +47,32 @@ _NAME = """insert into identities (customer_id, kind, value)
   select * from unnest($1::text[], $2::text[], $3::text[]) order by 1 on conflict do nothing"""
 
 _NAMED = "select customer_id from identities where customer_id = any($1::text[])"
+
+_NAMED_OF = """select kind, value, bool_or(verified) as verified
+  from (select customer_id, true as verified from unnest($1::text[]) as own (customer_id)
+    union all select customer_id, verified from claims
+      where claimant = any($1::text[]) and kind = 'claim' and undone_at is null
+        and not verified) as theirs
+  join identities using (customer_id) group by kind, value order by kind, value"""
+
+_CLAIMANTS = """select claimant from claims
+  where customer_id = $1 and kind = 'claim' and not verified and undone_at is null
+  order by at, message_id, claimant"""
+
+_CLAIMED_BY = "select customer_id from claims where claimant = any($1::text[]) and kind = 'claim'"
+
+_FORGET = (
+    "delete from claims where customer_id = any($1::text[]) or claimant = any($1::text[])",
+    "delete from links where customer_id = any($1::text[]) or person = any($1::text[])",
+    "delete from fragments where customer_id = any($1::text[])",
+)
+
+_FORGET_UNCLAIMED = """delete from identities i
+  where customer_id = any($1::text[])
+    and not exists (select from claims c where c.customer_id = i.customer_id)
+    and not exists (select from customers c where c.customer_id = i.customer_id)
+    and not exists (select from links l where l.customer_id = i.customer_id)
+  returning customer_id"""
 
 _UNLINK = "delete from links where customer_id = any($1::text[])"
 
@@ -144,6 +172,12 @@ async def keep_claims(connection: Connection, claims: Iterable[Claim]) -> None:
         await connection.execute(_KEEP, *map(list, zip(*rows, strict=True)))
 
 
+async def redo(connection: Connection, claim: Claim) -> None:
+    """Keep a claim as if nobody had made or undone it before."""
+    await connection.execute(_DROP, *claim.key)
+    await keep_claims(connection, [claim])
+
+
 async def undo(connection: Connection, customer_id: str, claimants: Sequence[str], at: int) -> bool:
     """Have an id be none of these customers' any more; whether it was claimed to be."""
     done = await connection.execute(_UNDO, customer_id, claimants, to_datetime(at))
@@ -231,3 +265,29 @@ async def remember(connection: Connection, changes: Iterable[tuple[str, Change]]
     ]  # fmt: skip
     if rows:
         await connection.execute(_HISTORY, *map(list, zip(*rows, strict=True)))
+
+
+async def named(
+    connection: Connection, customer_ids: Collection[str]
+) -> list[tuple[Identity, bool]]:
+    """What the ids of a person stand for, and what was said to be theirs; each with whether that
+    is verified."""
+    rows = await connection.fetch(_NAMED_OF, list(customer_ids))
+    return [(Identity(row["kind"], row["value"]), row["verified"]) for row in rows]
+
+
+async def claimants(connection: Connection, customer_id: str) -> list[str]:
+    """Who said that an id is theirs and was not verified, in the order of saying so."""
+    rows = await connection.fetch(_CLAIMANTS, customer_id)
+    return [row["claimant"] for row in rows]
+
+
+async def forget(connection: Connection, customer_ids: Collection[str]) -> list[str]:
+    """Remove all that joins the ids of an erased person to anything, and what they stand for;
+    the ids of identities that nobody else has."""
+    ids = list(customer_ids)
+    told = {row["customer_id"] for row in await connection.fetch(_CLAIMED_BY, ids)}
+    for statement in _FORGET:
+        await connection.execute(statement, ids)
+    gone = await connection.fetch(_FORGET_UNCLAIMED, list(told | set(ids)))
+    return sorted({row["customer_id"] for row in gone} - set(ids))

@@ -314,12 +314,16 @@ async def change_list(
     return added, removed
 
 
-async def lists_of(connection: AsyncConnection, customer_id: str) -> list[str]:
-    """Keys of the lists that a customer is on, those archived left out."""
+async def lists_of(connection: AsyncConnection, customer_ids: Sequence[str]) -> list[str]:
+    """Keys of the lists that a customer is on under any of their ids, those archived left out."""
     query = (
         select(segments.c.key)
+        .distinct()
         .join(list_members, list_members.c.segment_key == segments.c.key)
-        .where(list_members.c.customer_id == customer_id, segments.c.status != "archived")
+        .where(
+            list_members.c.customer_id == func.any(list(customer_ids)),
+            segments.c.status != "archived",
+        )
         .order_by(segments.c.key)
     )
     return list((await connection.execute(query)).scalars())

@@ -171,10 +171,11 @@ async def rejects_of(
 
 
 async def rejects_about(
-    connection: AsyncConnection, customer_id: str
+    connection: AsyncConnection, customer_ids: Sequence[str]
 ) -> AsyncIterator[list[RejectRow]]:
-    """What came of a customer and was not taken, the oldest first, some at a time."""
-    query = select(rejects).where(rejects.c.customer_id == customer_id).order_by(rejects.c.id)
+    """What came of these ids and was not taken, the oldest first, some at a time."""
+    theirs = rejects.c.customer_id == func.any(list(customer_ids))
+    query = select(rejects).where(theirs).order_by(rejects.c.id)
     async for rows in (await connection.stream(query)).mappings().partitions(AT_ONCE):
         yield [RejectRow(**found) for found in rows]
 

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from service.core.decisions import Decision, Membership, State
+from service.core.decisions import Decision, Input, Membership, State
 from service.core.instants import format_instant, from_datetime, to_datetime
 from service.core.matching import NO_LISTS
 from service.core.merging import Written
@@ -27,8 +27,9 @@ _LOCK_WAITING = f"""select {_COLUMNS}, (select revision from catalog_head) as he
   from customers where customer_id = any($1::text[]) for update"""
 
 # In the order of ids, so that two batches that insert the same customers can't deadlock.
-_INSERT = """insert into customers (customer_id, first_seen, last_seen)
-  select id, seen, seen from unnest($1::text[], $2::timestamptz[]) as new (id, seen)
+_INSERT = """insert into customers (customer_id, first_seen, last_seen, type)
+  select id, seen, seen, type
+  from unnest($1::text[], $2::timestamptz[], $3::text[]) as new (id, seen, type)
   order by id on conflict do nothing
   returning customer_id, (select revision from catalog_head) as head"""
 
@@ -143,18 +144,18 @@ async def lock(
 
 
 async def insert(
-    connection: Connection, seen: Mapping[str, int]
+    connection: Connection, seen: Mapping[str, Input]
 ) -> tuple[dict[str, State], int | None]:
-    """New customers, by id with the instant they were first seen: those that were not there."""
-    moments = [to_datetime(at) for at in seen.values()]
-    rows = await connection.fetch(_INSERT, list(seen), moments)
+    """New customers, by id with what is first told of them: those that were not there."""
+    moments = [to_datetime(given.at) for given in seen.values()]
+    types = [given.type for given in seen.values()]
+    rows = await connection.fetch(_INSERT, list(seen), moments, types)
     head = rows[0]["head"] if rows else None
-    states = {
-        row["customer_id"]: State(
-            row["customer_id"], seen[row["customer_id"]], seen[row["customer_id"]]
-        )
-        for row in rows
-    }
+    states = {}
+    for row in rows:
+        who = row["customer_id"]
+        given = seen[who]
+        states[who] = State(who, given.at, given.at, given.type)
     return states, head
 
 

@@ -104,7 +104,7 @@ async def _hold(
     for customer_id in moved:
         found.pop(customer_id, None)
     missing = {
-        work.customer_id: work.given.at
+        work.customer_id: work.given
         for work in batch
         if work.given is not None
         and work.customer_id not in found

@@ -8,6 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.store.tables import workspace
 
+# What identities' customer ids are hashed with: made once, as other ids would be other customers.
+IDENTITY_SALT = "identity_salt"
+
 
 async def fact(connection: AsyncConnection, name: str) -> Any:
     """A fact's value, None where it is not known."""

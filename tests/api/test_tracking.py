@@ -91,15 +91,6 @@ def test_every_path_takes_its_messages(service: Service, path: str) -> None:
     assert rejects(service, source) == []
 
 
-@pytest.mark.parametrize("path", ["/v1/alias", "/v1/merge", "/v1/a"])
-def test_aliases_and_merges_are_told_as_rejects(service: Service, path: str) -> None:
-    source = f"later-{path.rpartition('/')[2]}"
-    key = make(service, source)
-    body = {"userId": "c-1", "previousId": "a-1"}
-    assert service.ask("post", path, json=body, headers=basic(key)).content == SUCCESS
-    assert told(service, source) == [("not_available", "/type")]
-
-
 def test_how_a_write_key_is_shown(service: Service) -> None:
     key = make(service, "shown")
     batch: dict[str, Any] = {"batch": []}
@@ -203,7 +194,7 @@ def test_what_can_not_be_taken_is_in_the_log(fresh: Service) -> None:
     )  # fmt: skip
     assert told(fresh) == [
         ("required", "/userId"), ("too_large", ""), ("bad_name", "/traits/a.b"),
-        ("not_available", "/type"),
+        ("required", "/previousId"),
     ]  # fmt: skip
     nobody, large, named, alias = rejects(fresh)
     assert json.loads(nobody["message"])["event"] == "Nobody's"
@@ -270,7 +261,7 @@ def test_messages_are_hidden_from_who_may_not_see_persons(fresh: Service) -> Non
         headers = {"authorization": f"Bearer {made}"}
         (reject,) = fresh.ask("get", "/sources/shop/rejects", headers=headers).json()["items"]
         assert (reject["message"] is not None) == sees
-        assert (reject["code"], reject["message_id"]) == ("not_available", "m-1")
+        assert (reject["code"], reject["message_id"]) == ("required", "m-1")
 
 
 def test_the_latest_of_several_messages_counts_whatever_their_order(fresh: Service) -> None:

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from service.core.identities import anonymous_customer
+from service.core.identities import Namer, anonymous_customer
 from service.core.instants import SECOND
 from service.intake.bodies import Envelope, envelope
 from service.intake.messages import Message, Taken
 from service.intake.segment_spec import MESSAGE_BYTES, Terms, take
 from service.intake.traits import Withheld
 
+NAMER = Namer(b"salt")
 RECEIVED = 1_800_000_000 * SECOND  # 2027-01-15T08:00:00Z
 CASES = json.loads((Path(__file__).parent / "messages.json").read_text(encoding="utf-8"))
 
@@ -23,7 +24,7 @@ def read(
     raws = [m if isinstance(m, bytes) else json.dumps(m).encode() for m in messages]
     whole = shared or {}
     common = Envelope(raws, whole.get("context", {}), whole.get("sentAt"), None)
-    return take(raws, kind, common, Terms("shop", RECEIVED, lambda: "new", **terms))
+    return take(raws, kind, common, Terms("shop", RECEIVED, lambda: "new", NAMER, **terms))
 
 
 def one(message: dict[str, Any], **more: Any) -> Message:
@@ -75,7 +76,7 @@ def test_every_golden_case_has_a_name_of_its_own() -> None:
 def test_one_bad_message_spoils_no_other() -> None:
     taken = read(event(messageId="m-1"), {"type": "?"}, b"{", event(messageId="m-2"))
     assert [message.message_id for message in taken.messages] == ["m-1", "m-2"]
-    assert [reject.code for reject in taken.rejects] == ["required", "bad_value"]
+    assert [reject.code for reject in taken.rejects] == ["unknown_type", "bad_value"]
 
 
 def test_rejects_tell_whose_message_it_was() -> None:
@@ -166,6 +167,6 @@ def test_an_anonymous_customer_is_the_same_everywhere() -> None:
 def test_a_lone_surrogate_of_another_message_spoils_none() -> None:
     body = b'{"batch": [{"type": "track", "userId": "c-1", "event": "E"}, {"x": "\\ud800"}]}'
     shared = envelope(body, batch=True)
-    taken = take(shared.messages, None, shared, Terms("shop", RECEIVED, lambda: "new"))
+    taken = take(shared.messages, None, shared, Terms("shop", RECEIVED, lambda: "new", NAMER))
     assert [message.customer_id for message in taken.messages] == ["c-1"]
     assert [reject.code for reject in taken.rejects] == ["bad_value"]
