@@ -16,21 +16,18 @@ from service.store.consents import reaching
 # One process measures at a time; the others need not wait for it.
 LOCK = 7_305_441_822
 
-# Whose orders are known is measured by them; everyone else by their traits, where those have the
-# type they should: callers may send anything.
+# What the ready-made traits of these names mean, summed up in one pass: a customer who was given a
+# value counts with it, where it has the type it should (callers may send anything), and everyone
+# else with their orders.
 _REACHED = ", ".join(reaching(channel) for channel in CHANNELS)
 _VALUES = f"""
   select customer_id, array[{_REACHED}] as reached,
-    case when o.orders is not null then o.revenue
-      when jsonb_typeof(traits -> 'revenue') = 'number'
-      then (traits ->> 'revenue')::numeric end as revenue,
-    case when o.orders is not null then o.orders
-      when jsonb_typeof(traits -> 'orders') = 'number'
-      then (traits ->> 'orders')::numeric end as orders,
-    case when o.orders is not null then extract(epoch from now - o.last_order_at) / 86400.0
-      when jsonb_typeof(traits -> 'last_order_at') = 'string'
-      then extract(epoch from now - instant_of(traits ->> 'last_order_at')) / 86400.0
-      end as recency
+    case when jsonb_typeof(traits -> 'revenue') = 'number'
+      then (traits ->> 'revenue')::numeric else o.revenue end as revenue,
+    case when jsonb_typeof(traits -> 'orders') = 'number'
+      then (traits ->> 'orders')::numeric else o.orders end as orders,
+    extract(epoch from now - case when jsonb_typeof(traits -> 'last_order_at') = 'string'
+      then instant_of(traits ->> 'last_order_at') else o.last_order_at end) / 86400.0 as recency
   from customers cross join as_of left join (
     select customer_id, sum(net) as revenue, count(*) as orders, max(placed_at) as last_order_at
     from orders where event is not null group by customer_id) o using (customer_id)"""

@@ -171,9 +171,12 @@ def test_segments_are_worth_the_orders_of_their_members(fresh: Service) -> None:
     fresh.save("all", ("age", "notNull", None))
     orders = [told("Order Completed", f"m-{n}", order_id=f"o-{n}", total=10.5) for n in range(3)]
     gone = told("Order Cancelled", "m-9", order_id="o-2")
-    fresh.assign("c-1", traits={"age": 31, "revenue": 7, "orders": 1}, events=[*orders, gone])
+    fresh.assign("c-1", traits={"age": 31, "revenue": "much"}, events=[*orders, gone])
     fresh.assign("c-2", traits={"age": 32, "revenue": 4, "orders": 1})
+    # What was given counts, as it does in conditions.
+    other = told("Order Completed", "m-8", order_id="o-8", total=99)
+    fresh.assign("c-3", traits={"age": 33, "revenue": 0.5, "orders": 0}, events=[other])
     fresh.measure()
     metrics = fresh.get("/segments/all/metrics")
     told_ = {name: metrics[name] for name in ("revenue", "orders", "repeat_rate")}
-    assert told_ == {"revenue": 25, "orders": 3, "repeat_rate": 0.5}
+    assert told_ == {"revenue": 25.5, "orders": 3, "repeat_rate": 0.5}
