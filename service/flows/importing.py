@@ -19,8 +19,8 @@ import msgspec
 
 from service.core.access import Author
 from service.core.decisions import Decision, Input, Patch, Undecidable
-from service.core.identities import anonymous_customer, strength
-from service.core.instants import MINUTE, zone_named
+from service.core.identities import Namer
+from service.core.instants import DAY, MINUTE, SECOND, to_datetime, zone_named
 from service.core.merging import Written, coerced
 from service.core.problems import Invalid, Problem
 from service.flows.import_files import Table, digest_of, format_of, opened
@@ -33,8 +33,10 @@ from service.flows.import_spreading import (
     spread,
 )
 from service.flows.jobs import Stuck
+from service.flows.linking import Linker
 from service.flows.lists import BeingReplaced, Lists
 from service.flows.publications import Conflict, Unknown
+from service.intake.identifying import Naming, Telling, identified
 from service.intake.imports.events import Events
 from service.intake.imports.fields import Kind
 from service.intake.imports.mapping import Mapping
@@ -42,8 +44,9 @@ from service.intake.imports.orders import Orders
 from service.intake.imports.people import People
 from service.intake.imports.told import SOURCE, Bad, Piece, Row, Terms, Told, Who
 from service.intake.imports.understanding import Plan, understand
+from service.live import Live
 from service.settings import Settings
-from service.store import jobs
+from service.store import audit, jobs
 from service.store.batches import NotStored
 from service.store.database import Database
 from service.store.erasures import Erased
@@ -59,7 +62,10 @@ ROWS_AT_ONCE = 12_000
 CUSTOMERS_AT_ONCE = 256
 ROWS_OF_ONE = 2_000
 IDS_AT_ONCE = 20_000
+LINKED_AT_ONCE = 250  # customers, whose rows are held together
 REJECTS_TOLD = 1_000_000
+UPLOADS_AT_ONCE = 2
+KEPT = 7 * DAY  # rejects of uploaded files, and what of those was never imported
 PATIENCE = 300  # s
 
 NOT_NOW = (Overloaded, StoreUnavailable, Undecidable)
@@ -144,20 +150,48 @@ class Importer:
         self,
         database: Database,
         writer: Writer,
+        linker: Linker,
+        live: Live,
         lists: Lists,
         settings: Settings,
         clock: Callable[[], int],
     ) -> None:
         self._database = database
         self._writer = writer
+        self.linker = linker
+        self.live = live
         self._lists = lists
         self._settings = settings
         self._clock = clock
         self._at_once = min(CUSTOMERS_AT_ONCE, settings.writer_queue)
 
+        # Files that are on their way to us.
+        self.uploads = asyncio.Semaphore(UPLOADS_AT_ONCE)
+
+    @property
+    def base(self) -> Path:
+        """Where imports keep their files; a path that is not absolute begins here."""
+        return self._settings.data_dir / FOLDER
+
     def folder(self, job_id: int) -> Path:
         """Where an import keeps its rows meanwhile."""
-        return self._settings.data_dir / FOLDER / str(job_id)
+        return self.base / str(job_id)
+
+    def rejects_path(self, job_id: int) -> Path:
+        """Where the rows of an uploaded file are that were not imported."""
+        return self.base / f"{job_id}.rejects.csv"
+
+    async def upload_path(self, name: str) -> Path:
+        """A place for a file that is uploaded, among others that are not too old."""
+        return await asyncio.to_thread(self._place_for, name)
+
+    def _place_for(self, name: str) -> Path:
+        self.base.mkdir(mode=0o700, parents=True, exist_ok=True)
+        oldest = self._clock() / SECOND - KEPT / SECOND
+        for path in self.base.iterdir():
+            if path.is_file() and path.stat().st_mtime < oldest:
+                path.unlink(missing_ok=True)
+        return self.base / name
 
     def terms(self, began: int, inferred: dict[str, str]) -> Terms:
         """On what terms a file is read whose import began at an instant."""
@@ -181,7 +215,8 @@ class Importer:
             before = await jobs.latest(connection, KIND, "identity", identity)
             detail = Detail(
                 name=understood.name,
-                path=str(table.path),
+                # Ours may be found elsewhere by another process.
+                path=table.path.name if uploaded else str(table.path),
                 identity=identity,
                 # Told again, a message is known by the instant that it was told at first.
                 began=self._clock() if before is None else Detail.of(before).began,
@@ -195,7 +230,11 @@ class Importer:
             )
             if before is None or before.status == "done":
                 start = jobs.begin if here else jobs.enqueue
-                return Begun(await start(connection, KIND, detail.document()), True)
+                job_id = await start(connection, KIND, detail.document())
+                about = {"file": {"after": understood.name}, "as": {"after": str(plan.kind)}}
+                now = to_datetime(self._clock())
+                await audit.record(connection, author, now, "import.begun", f"jobs/{job_id}", about)
+                return Begun(job_id, True)
             if not await jobs.take(connection, before.id):
                 return Begun(before.id, False)
             known = Detail.of(before)
@@ -246,6 +285,26 @@ def _identity(understood: Understood) -> str:
     return hashlib.sha256(digest.encode() + plan).hexdigest()
 
 
+class _Patience:
+    """Waits longer each time, but not for ever."""
+
+    def __init__(self) -> None:
+        self._next = 0.1
+        self._waited = 0.0
+
+    async def wait(self, error: Exception) -> None:
+        """Wait because of an error. Raises Stuck."""
+        if self._waited > PATIENCE:
+            raise Stuck(f"this could not be stored: {error}") from error
+        await asyncio.sleep(self._next)
+        self._waited += self._next
+        self._next = min(2 * self._next, 5.0)
+
+
+# Work that the writer has, and whose it is.
+Waiting = tuple[Sequence[Piece], asyncio.Future[Decision | None], Naming]
+
+
 class _Run:
     """One import under way."""
 
@@ -256,7 +315,10 @@ class _Run:
         self._job = job
         self._detail = Detail.of(job)
         self._folder = importer.folder(job.id)
-        self._table = _table(self._detail)
+        self._table = _table(self._detail, importer.base)
+        self._rejects_path = importer.rejects_path(job.id)
+        if self._detail.rejects is not None:
+            self._rejects_path = Path(self._detail.rejects)
 
     async def run(self) -> int:
         detail = self._detail
@@ -281,8 +343,8 @@ class _Run:
     def _tidy(self, table: Table) -> None:
         """Write the rows that were not imported, and leave nothing else behind."""
         detail = self._detail
-        if detail.rejected and detail.rejects is not None:
-            self._write_rejects(table, Path(detail.rejects))
+        if detail.rejected:
+            self._write_rejects(table, self._rejects_path)
         shutil.rmtree(self._folder, ignore_errors=True)
         if detail.uploaded:
             table.path.unlink(missing_ok=True)
@@ -354,35 +416,35 @@ class _Run:
 
     async def _submit(self, told: Told) -> None:
         """Have everybody decided who is told of, some at a time."""
-        names = await customers_of(told.pieces)
-        waiting: deque[tuple[Sequence[Piece], asyncio.Future[Decision | None], str]] = deque()
+        namings = await self._link(told)
+        waiting: deque[Waiting] = deque()
         rows = 0
         for who, all_pieces in told.pieces.items():
             for pieces in _portions(all_pieces):
                 while len(waiting) >= self._importer._at_once or rows > ROWS_AT_ONCE:
                     rows -= await self._answered(waiting, told)
-                customer_id = names[who]
-                answer = self._writer.touch(customer_id, _input(pieces))
-                waiting.append((pieces, answer, customer_id))
+                naming = namings[who]
+                answer = self._writer.touch(naming.customer_id, _input(pieces, naming.type))
+                waiting.append((pieces, answer, naming))
                 rows += sum(len(piece.rows) for piece in pieces)
         while waiting:
             await self._answered(waiting, told)
 
     async def _answered(
         self,
-        waiting: deque[tuple[Sequence[Piece], asyncio.Future[Decision | None], str]],
+        waiting: deque[Waiting],
         told: Told,
     ) -> int:
         """Wait for the work that was given first; of how many rows it was."""
-        pieces, answer, customer_id = waiting.popleft()
+        pieces, answer, naming = waiting.popleft()
         try:
-            decision = await self._patiently(customer_id, pieces, answer)
+            decision = await self._patiently(naming, pieces, answer)
         except NEVER as error:
             if len(pieces) > 1:
                 # One of them is to blame, or is too old: each by itself.
                 for piece in pieces:
-                    alone = self._writer.touch(customer_id, _input([piece]))
-                    await self._answered(deque([([piece], alone, customer_id)]), told)
+                    alone = self._writer.touch(naming.customer_id, _input([piece], naming.type))
+                    await self._answered(deque([([piece], alone, naming)]), told)
             else:
                 told.bad += _refused(pieces[0], error)
         else:
@@ -392,29 +454,44 @@ class _Run:
 
     async def _patiently(
         self,
-        customer_id: str,
+        naming: Naming,
         pieces: Sequence[Piece],
         answer: asyncio.Future[Decision | None],
     ) -> Decision | None:
         """What work came to, given again while the store can't take it. Raises Stuck."""
-        wait = 0.1
-        waited = 0.0
+        patience = _Patience()
         while True:
             try:
                 return await answer
             except NOT_NOW as error:
-                if waited > PATIENCE:
-                    raise Stuck(f"this could not be stored: {error}") from error
-                await asyncio.sleep(wait)
-                waited += wait
-                wait = min(2 * wait, 5.0)
-                answer = self._writer.touch(customer_id, _input(pieces))
+                await patience.wait(error)
+                answer = self._writer.touch(naming.customer_id, _input(pieces, naming.type))
+
+    async def _link(self, told: Told) -> dict[Who, Naming]:
+        """Whom everybody is who is told of, once what is told of who is whom is kept. Raises
+        Stuck."""
+        namer = self._importer.live.namer
+        namings = {who: named(who, pieces[0], namer) for who, pieces in told.pieces.items()}
+        telling = [who for who, each in namings.items() if each.claims or each.names]
+        for start in range(0, len(telling), LINKED_AT_ONCE):
+            some = telling[start : start + LINKED_AT_ONCE]
+            claims = [claim for who in some for claim in namings[who].claims]
+            names = {name: one for who in some for name, one in namings[who].names.items()}
+            at = min(piece.at for who in some for piece in told.pieces[who])
+            patience = _Patience()
+            while True:
+                try:
+                    await self._importer.linker.tell(claims, names, at)
+                    break
+                except NOT_NOW as error:
+                    await patience.wait(error)
+        return namings
 
     async def _put_on_list(self, told: Told) -> None:
         """Put everybody who is told of on the list."""
         detail = self._detail
         assert detail.plan.list is not None  # noqa: S101 - asked for when it was understood
-        ids = list((await customers_of(told.pieces)).values())
+        ids = [each.customer_id for each in (await self._link(told)).values()]
         author = Author(detail.author, detail.key_id)
         for start in range(0, len(ids), IDS_AT_ONCE):
             while True:
@@ -446,9 +523,9 @@ class _Run:
             write_rejects(file_, table, bad)
 
 
-def _table(detail: Detail) -> Table | None:
+def _table(detail: Detail, base: Path) -> Table | None:
     """The file of an import; None where it is not there any more."""
-    path = Path(detail.path)
+    path = base / detail.path
     if not path.is_file():
         return None
     columns = tuple(detail.plan.columns)
@@ -476,16 +553,13 @@ def _guarded(cell: Any) -> Any:
     return cell
 
 
-async def customers_of(whos: Iterable[Who]) -> dict[Who, str]:
-    """The customers that rows are about: by the caller's own id, else the one who is known by the
-    strongest of their identities."""
-    found = {}
-    for who in whos:
-        if who.customer_id is not None:
-            found[who] = who.customer_id
-        else:
-            kind, value = min(who.identities, key=strength)
-            found[who] = anonymous_customer(f"{kind}:{value}")
+def named(who: Who, piece: Piece, namer: Namer) -> Naming:
+    """The customer whom rows are about, and what they tell of who is whom: whoever has no id of the
+    caller's is known by the strongest of their identities."""
+    telling = Telling(piece.at, piece.message_id, SOURCE, server=True)
+    given = {each.kind: each.value for each in who.identities}
+    found = identified(who.customer_id, given, telling, namer)
+    assert isinstance(found, Naming)  # noqa: S101 - identities are read when rows are
     return found
 
 
@@ -503,7 +577,7 @@ def _portions(pieces: Sequence[Piece]) -> Iterable[Sequence[Piece]]:
         yield portion
 
 
-def _input(pieces: Sequence[Piece]) -> Input:
+def _input(pieces: Sequence[Piece], type_: str) -> Input:
     return Input(
         traits={},
         # The earliest: whoever was erased since is not revived by what is older.
@@ -518,6 +592,8 @@ def _input(pieces: Sequence[Piece]) -> Input:
         ],
         events=[event for piece in pieces for event in piece.events],
         cause=KIND,
+        type=type_,
+        answered=False,
     )
 
 
