@@ -363,10 +363,45 @@ class TraitDeclaration(Strict):
     )
 
 
+class TraitCoverage(BaseModel):
+    """How many customers have a trait, as of the last count. Of more than 50,000 customers a sample
+    is looked at, and what it comes to is told of all."""
+
+    as_of: datetime
+    customers: int = Field(description="How many have it.")
+    share: float = Field(description="Of 1: `customers` / `of`.")
+    types: dict[str, int] = Field(description="How many have it as which type.")
+    of: int = Field(description="All customers there were.")
+    looked_at: int
+    exact: bool = Field(description="Whether all were looked at.")
+
+
+class ValueCount(BaseModel):
+    """A value, or an item of lists, and how many customers have it."""
+
+    value: str | bool | int | float
+    customers: int
+
+
 class Trait(TraitDeclaration):
-    """A declared trait."""
+    """A trait: what is declared of it, and what customers have."""
 
     name: str
+    kind: Literal["given", "derived", "ready_made"] = Field(
+        default="given",
+        description="Told by callers; computed as defined here; or computed without being defined, "
+        "as soon as anything reads it.",
+    )
+    declared: bool = True
+    coverage: TraitCoverage | None = Field(
+        default=None, description="null where nobody has been counted yet."
+    )
+    top_values: list[ValueCount] | None = Field(
+        default=None,
+        description="The most frequent values, at most 20, none of fewer than 5 customers; null "
+        "where nobody has been counted yet, and for callers who may not read it, as it is "
+        "personal.",
+    )
 
 
 class RankRefresh(BaseModel):
@@ -375,8 +410,14 @@ class RankRefresh(BaseModel):
     job: int
 
 
+class TraitCount(BaseModel):
+    """The job that counts traits anew."""
+
+    job: int
+
+
 class Traits(Page):
-    """A page of declared traits."""
+    """A page of traits."""
 
     items: list[Trait]
 

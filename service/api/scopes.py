@@ -58,6 +58,7 @@ ROUTES: Mapping[str, Mapping[str, Needed]] = {
     "/erasures/verify": {"POST": Scope.PERSONAL},
     "/erasures/{fingerprint}": {"GET": Scope.PERSONAL},
     "/traits": {"GET": Scope.READ},
+    "/traits/refresh": {"POST": Scope.WRITE},
     "/traits/{name}/refresh": {"POST": Scope.PUBLISH},
     "/traits/{name}": {"GET": Scope.READ, "PUT": Scope.WRITE, "DELETE": Scope.WRITE},
     "/rates": {"GET": Scope.READ, "PUT": Scope.WRITE},

@@ -2,21 +2,34 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 
 from service.api import paging
 from service.api.bodies import BodyRoute
 from service.api.callers import WithAuthor, WithCaller, forbidden
 from service.api.paths import TraitName
 from service.api.problems import conflicting, invalid, not_found
-from service.api.schemas import RankRefresh, Trait, TraitDeclaration, Traits
+from service.api.schemas import (
+    RankRefresh,
+    Text,
+    Trait,
+    TraitCount,
+    TraitDeclaration,
+    Traits,
+)
 from service.api.services import WithServices
+from service.api.trait_views import ABOUT, trait
 from service.core.access import Scope
+from service.core.derived.ready_made import READY_MADE
 from service.core.merging import RESERVED
+from service.core.personal import NOBODYS
 from service.core.problems import Invalid, Problem
+from service.core.traits import Dimension
+from service.flows import covering
 from service.flows.publishing import Conflict, MayNotPublish, MayNotReveal, Unknown
-from service.store import jobs
+from service.store import coverage, jobs
 from service.store import traits as stored
 
 router = APIRouter(prefix="/traits", tags=["traits"], route_class=BodyRoute)
@@ -32,25 +45,59 @@ def _checked(name: str) -> str:
 
 @router.get("")
 async def list_traits(
-    services: WithServices, limit: paging.Limit = 100, cursor: paging.Cursor = None
+    services: WithServices,
+    who: WithCaller,
+    limit: paging.Limit = 100,
+    cursor: paging.Cursor = None,
+    dimension: Dimension | None = None,
+    q: Annotated[
+        Text | None, Query(description="A part of its name or description, in any letter case.")
+    ] = None,
 ) -> Traits:
-    """Declared traits by name."""
+    """Every trait there is, by name: declared, ready-made, and met with customers; those below
+    others by their dotted paths. With how many customers have it and its frequent values, as of the
+    last count. What is below a personal trait is told to those who may read it."""
+    served = services.live.served
+    personal = NOBODYS if who.may(Scope.PERSONAL) else served.personal
     async with services.database.engine.connect() as connection:
-        rows = await stored.declared(connection, paging.after(cursor), limit + 1)
-    items = [Trait(name=name, **definition) for name, definition in rows[:limit]]
+        counted = await coverage.counted(connection)
+        rows = await coverage.page(
+            connection,
+            READY_MADE,
+            ABOUT,
+            after=paging.after(cursor),
+            limit=limit + 1,
+            dimension=dimension,
+            q=q,
+            hidden=personal.paths,
+        )
+    items = [trait(row, counted, served, personal) for row in rows[:limit]]
     return Traits(
         items=items, next_cursor=paging.cursor(items[-1].name if len(rows) > limit else None)
     )
 
 
+@router.post("/refresh", status_code=202)
+async def count_traits(services: WithServices) -> TraitCount:
+    """Count anew who has which traits, as a job. It happens by itself once a day, and where
+    customers have become many more."""
+    async with services.database.engine.begin() as connection:
+        job = await jobs.enqueue(connection, covering.KIND, {})
+    services.jobs.wake()
+    return TraitCount(job=job)
+
+
 @router.get("/{name}")
-async def get_trait(services: WithServices, name: TraitName) -> Trait:
-    """One declared trait."""
+async def get_trait(services: WithServices, name: TraitName, who: WithCaller) -> Trait:
+    """One trait that is declared, ready-made, or known of a customer."""
+    served = services.live.served
+    personal = NOBODYS if who.may(Scope.PERSONAL) else served.personal
     async with services.database.engine.connect() as connection:
-        definition = await stored.get(connection, _checked(name))
-    if definition is None:
-        raise not_found(f"no trait {name} is declared")
-    return Trait(name=name, **definition)
+        counted = await coverage.counted(connection)
+        row = await coverage.one(connection, _checked(name), READY_MADE, ABOUT)
+    if row is None or (row.definition is None and personal.covering(name) not in (None, name)):
+        raise not_found(f"no trait {name} is declared, or known of a customer")
+    return trait(row, counted, served, personal)
 
 
 @router.put("/{name}")

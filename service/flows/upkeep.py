@@ -1,5 +1,5 @@
 """What the service does by itself as time goes by: archive what has expired, forget old
-answers, take a new secret key."""
+answers, take a new secret key, have ranks and traits counted."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.core.access import SYSTEM
 from service.core.instants import from_datetime, local_day, start_of_day, to_datetime
 from service.core.references import users_of
+from service.flows.covering import count_if_due
 from service.flows.publications import Conflict, Unknown
 from service.flows.publishing import Publisher
 from service.live import Live
@@ -76,6 +77,7 @@ class Upkeep:
             due = await segments.expired(connection, now)
             await idempotency.purge(connection, now - ANSWERS_KEPT)
             await self._rank_daily(connection)
+        await count_if_due(self._database, self._live, self._clock())
         for key in due:
             # Asked before the catalog's head is locked: what others use stays due for long.
             if users_of(key, self._live.served.catalog.segments.values()):

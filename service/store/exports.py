@@ -1,5 +1,6 @@
 """Reading a segment's members, or all customers, whole and of one instant, a batch at a time."""
 
+import math
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
@@ -13,10 +14,17 @@ from service.core.instants import from_datetime
 from service.store.consents import reaching
 
 AT_ONCE = 5_000
+DRAWN_OF = 2**20
 
 _CUSTOMERS = text(
     "select customer_id, type, first_seen, last_seen, traits::text, membership "
     "from customers order by customer_id"
+)
+
+# Drawn by their ids: the same ones every time, so that figures move with customers alone.
+_SAMPLED = text(
+    "select customer_id, type, first_seen, last_seen, traits::text, membership from customers "
+    f"where hashtextextended(customer_id, 0) & {DRAWN_OF - 1} < :below order by customer_id"
 )
 
 _MEMBERS = """select customer_id, since, version from memberships{those}
@@ -56,10 +64,15 @@ async def members(
             yield rows
 
 
-async def customers(connection: AsyncConnection) -> AsyncIterator[list[State]]:
-    """All customers by id in batches, read as they are asked for; without the times of their traits
-    and without lists."""
-    async with connection.stream(_CUSTOMERS) as result:
+async def customers(
+    connection: AsyncConnection, share: float | None = None
+) -> AsyncIterator[list[State]]:
+    """All customers, or a share of them (of 1), by id in batches, read as they are asked for;
+    without the times of their traits and without lists."""
+    query = _CUSTOMERS
+    if share is not None:
+        query = _SAMPLED.bindparams(below=math.ceil(share * DRAWN_OF))
+    async with connection.stream(query) as result:
         async for rows in result.partitions(AT_ONCE):
             yield [
                 State(

@@ -454,3 +454,15 @@ fragments = Table(
     Column("trait_times", Text, nullable=False),
     Column("sequence", BigInteger, nullable=False),
 )
+
+trait_coverage = Table(
+    "trait_coverage",
+    metadata,
+    # As of the last count, of which `workspace` tells; a name may be a dotted path.
+    Column("name", Id, primary_key=True),
+    # Of the customers who were looked at, how many have it, and {type: how many}.
+    Column("customers", BigInteger, nullable=False),
+    Column("types", JSONB, nullable=False),
+    # [[value, how many], ...]: none that tells of few.
+    Column("top", JSONB, nullable=False),
+)

@@ -16,16 +16,6 @@ async def get(connection: AsyncConnection, name: str) -> dict[str, Any] | None:
     return (await connection.execute(query)).scalar_one_or_none()
 
 
-async def declared(
-    connection: AsyncConnection, after: str | None, limit: int
-) -> list[tuple[str, dict[str, Any]]]:
-    """Declared traits by name, those after `after`."""
-    query = select(traits.c.name, traits.c.definition).order_by(traits.c.name).limit(limit)
-    if after is not None:
-        query = query.where(traits.c.name > after)
-    return [(row.name, row.definition) for row in await connection.execute(query)]
-
-
 async def declare(
     connection: AsyncConnection, name: str, definition: dict[str, Any], at: datetime
 ) -> None:
