@@ -26,7 +26,7 @@ def refused(document: Any, schema: Schema, pointer: str) -> Any:
 
 def test_the_page_shows_every_kind() -> None:
     members = {name for text, _ in BLOCKS for name in json.loads(text)}
-    assert members == {"ratio", "formula", "score", "rank", "condition"}
+    assert members == {"ratio", "formula", "score", "rank", "city", "condition"}
 
 
 @pytest.mark.parametrize(("text", "quotation"), BLOCKS)
