@@ -3,6 +3,9 @@
 Work waits in a bounded queue. A batch takes at most one piece of work a customer, locks the
 customers' rows, decides, writes, commits, and only then answers. A row that another process holds
 is left for the next batch; later work for the same customer waits behind it, in arrival order.
+
+While the database works for one batch, this process can decide another: where a whole batch waits
+besides, a second transaction takes it.
 """
 
 import asyncio
@@ -51,6 +54,9 @@ BAD_DATA: tuple[type[Exception], ...] = (
     asyncpg.PLPGSQLError,
     ValueError,
 )
+
+# Transactions at a time, at most.
+LANES = 2
 
 # Connections, at most, that wait for rows which others keep holding.
 WAITERS = 4
@@ -104,8 +110,11 @@ class Writer:
         self._behind: dict[str, deque[Work]] = {}
         self._waiting = 0
         self._wake = asyncio.Event()
-        self._connection: Any = None
-        self._task: asyncio.Task[None] | None = None
+        # A whole batch waits.
+        self._full = asyncio.Event()
+        # By the lane.
+        self._connections: dict[int, Any] = {}
+        self._tasks: list[asyncio.Task[None]] = []
         self._alone: set[asyncio.Task[None]] = set()
         self._waiters = asyncio.Semaphore(WAITERS)
         self._stopping = False
@@ -117,19 +126,22 @@ class Writer:
 
     def start(self) -> None:
         """Begin to work."""
-        self._task = asyncio.create_task(self._run(), name="writer")
+        self._tasks = [asyncio.create_task(self._run(), name="writer")]
+        for lane in range(1, LANES):
+            self._tasks.append(asyncio.create_task(self._help(lane), name=f"writer-{lane}"))
 
     async def stop(self) -> None:
         """Finish what was accepted, then stop."""
         self._stopping = True
         self._wake.set()
-        if self._task is not None:
-            await self._task
+        self._full.set()
+        for task in self._tasks:
+            await task
         if self._alone:
             await asyncio.wait(self._alone)
-        if self._connection is not None:
+        for connection in self._connections.values():
             with suppress(*UNAVAILABLE):
-                await self._connection.close(timeout=2)
+                await connection.close(timeout=2)
 
     def submit(self, customer_id: str, given: Input) -> asyncio.Future[Decision | None]:
         """Queue recorded work; the future is done once it is committed. Raises Overloaded."""
@@ -153,25 +165,35 @@ class Writer:
             self._behind[work.customer_id] = deque()
             queue.append(work)
             self._wake.set()
+            if len(self._ready) >= self._batch_limit:
+                self._full.set()
         else:
             behind.append(work)
         return work.answer
 
     async def _run(self) -> None:
         while True:
-            if not self._ready and not self._background:
-                if self._stopping and not self._alone:
-                    return
+            if self._ready or self._background:
+                await self._work(0)
+            elif self._stopping and not self._behind:
+                return
+            else:
                 self._wake.clear()
-                if self._stopping:
-                    await asyncio.wait(self._alone)
-                    continue
                 await self._wake.wait()
-                continue
-            batch = self._take()
-            started = time.perf_counter()
-            await self._settle(batch)
-            self._gauges.batch(len(batch), time.perf_counter() - started)
+
+    async def _help(self, lane: int) -> None:
+        while not self._stopping:
+            if len(self._ready) >= self._batch_limit:
+                await self._work(lane)
+            else:
+                self._full.clear()
+                await self._full.wait()
+
+    async def _work(self, lane: int) -> None:
+        batch = self._take()
+        started = time.perf_counter()
+        await self._settle(batch, lane)
+        self._gauges.batch(len(batch), time.perf_counter() - started)
 
     def _take(self) -> list[Work]:
         batch: list[Work] = []
@@ -194,6 +216,8 @@ class Writer:
             self._wake.set()
         else:
             del self._behind[customer_id]
+            if self._stopping:
+                self._wake.set()
 
     def _move(self, work: Work, customer_id: str) -> None:
         """Queue work again, for whom its id belongs to."""
@@ -234,13 +258,13 @@ class Writer:
             # All that is left is held by others: give them a moment.
             self._wake.set()
 
-    async def _settle(self, batch: list[Work]) -> None:
+    async def _settle(self, batch: list[Work], lane: int) -> None:
         """Store a batch. A data error bisects it, so that only the bad work fails."""
         pending = [batch]
         while pending:
             part = pending.pop()
             try:
-                outcome = await self._attempt(part)
+                outcome = await self._attempt(part, lane)
             except BAD_DATA as error:
                 if len(part) > 1:
                     middle = len(part) // 2
@@ -265,18 +289,18 @@ class Writer:
                 self._answer(_all_failed(part, StoreUnavailable("the service is shutting down")))
                 raise
             except Exception as error:
-                await self._drop_connection()
+                await self._drop_connection(lane)
                 outcome = _failed(part, error)
             self._answer(outcome)
             if outcome.held and not (outcome.decided or outcome.failed or outcome.moved):
                 await asyncio.sleep(0.002 * max(work.tries for work in outcome.held))
 
-    async def _attempt(self, batch: list[Work]) -> Outcome:
+    async def _attempt(self, batch: list[Work], lane: int) -> Outcome:
         """Store a batch in one transaction, again while the catalog is newer or after a
         deadlock."""
         for _ in range(DEADLOCK_TRIES):
             try:
-                connection = await self._connected()
+                connection = await self._connected(lane)
                 return await self._transact(connection, batch)
             except NewerCatalog as newer:
                 await self._catch_up(newer.revision)
@@ -325,13 +349,14 @@ class Writer:
         await connection.execute(f"set lock_timeout = '{lock_timeout}'")
         return connection
 
-    async def _connected(self) -> Any:
-        if self._connection is None or self._connection.is_closed():
-            self._connection = await self._connect(LOCK_TIMEOUT)
-        return self._connection
+    async def _connected(self, lane: int) -> Any:
+        connection = self._connections.get(lane)
+        if connection is None or connection.is_closed():
+            connection = self._connections[lane] = await self._connect(LOCK_TIMEOUT)
+        return connection
 
-    async def _drop_connection(self) -> None:
-        connection, self._connection = self._connection, None
+    async def _drop_connection(self, lane: int) -> None:
+        connection = self._connections.pop(lane, None)
         if connection is not None:
             with suppress(*UNAVAILABLE):
                 connection.terminate()
