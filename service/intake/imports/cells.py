@@ -45,8 +45,11 @@ class Unreadable(ValueError):
 
 
 def unguarded(cell: str) -> str:
-    """A cell of a CSV file without the quote that keeps spreadsheets from running it."""
-    return cell[1:] if cell[:1] == "'" and cell[1:2] in _GUARDED and len(cell) > 1 else cell
+    """A cell of a CSV file without the quote that keeps spreadsheets from running it, or from
+    taking its digits for a number."""
+    if cell[:1] != "'" or len(cell) < 2:
+        return cell
+    return cell[1:] if cell[1] in _GUARDED or cell[1:].isdecimal() else cell
 
 
 def text(cell: Any) -> str | None:

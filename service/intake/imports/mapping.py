@@ -138,9 +138,9 @@ class _Reading:
         return None
 
     def object(self, name: str) -> dict[str, Any]:
-        value = self.document.get(name) or {}
-        if isinstance(value, dict):
-            return value
+        value = self.document.get(name)
+        if value is None or isinstance(value, dict):
+            return value or {}
         self.refuse(f"/{name}", "type", f"{name} is an object, not {describe(value)}")
         return {}
 
@@ -155,7 +155,7 @@ class _Reading:
         return found
 
     def conditions(self) -> tuple[str, ...]:
-        written = self.document.get("where") or []
+        written = self.document.get("where", [])
         if not isinstance(written, list):
             detail = f'where is a list of texts such as "Price > 0", not {describe(written)}'
             self.refuse("/where", "type", detail)

@@ -174,9 +174,10 @@ class _Order:
         found: Who | None = None
         for cells in self._differing():
             each = self._reading.who(cells)
+            if each is None or each == found:
+                continue
+            found = each if found is None else _joined(found, each)
             if found is None:
-                found = each
-            elif each is not None and each != found:
                 detail = "the rows of this order name several customers"
                 raise self._reading.refused("customer_id", "conflict", detail)
         if found is None:
@@ -293,6 +294,17 @@ class _Order:
                 raise reading.refused("currency", "bad_value", detail)
             properties["currency"] = code
         return properties
+
+
+def _joined(one: Who, other: Who) -> Who | None:
+    """Whom two rows name, which may tell different things of them; None: two customers."""
+    ids = {each for each in (one.customer_id, other.customer_id) if each is not None}
+    named = {each.kind: each for each in other.identities} | {
+        each.kind: each for each in one.identities
+    }
+    if len(ids) > 1 or not set(other.identities) <= set(named.values()):
+        return None
+    return Who(next(iter(ids), None), tuple(named.values()))
 
 
 def _each(total: str, quantity: str) -> str | None:

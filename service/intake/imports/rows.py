@@ -121,8 +121,6 @@ class Reading:
             raise self.refused(name, "bad_value", str(error)) from error
         if found is None or found == blank:
             return None
-        if found[0] == "'" and found[1:].lstrip("+").isdecimal():
-            found = found[1:]  # as Shopify keeps spreadsheets from rounding an id
         identity = normalised(Identity(name, found))
         if identity is None:
             article = "an e-mail address" if name == "email" else "a phone number"
