@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from service.core.coverage import Coverage
 from service.core.decisions import State
-from service.core.instants import from_datetime, local_day, start_of_day, to_datetime
+from service.core.instants import MINUTE, from_datetime, local_day, start_of_day, to_datetime
 from service.core.profiles import told_of
 from service.live import Live, Served
 from service.store import coverage, events, exports, jobs
@@ -17,6 +17,8 @@ KIND = "traits"
 # Where there are more customers, so many are drawn: a share is off by a quarter of a percentage
 # point then, two thirds of the time at least: sqrt(0.5 * 0.5 / 50,000).
 SAMPLE = 50_000
+# The first come seldom alone.
+SETTLING = MINUTE
 # Figures are counted again before their day is over where customers have become so many times more.
 GROWTH = 2
 
@@ -63,12 +65,12 @@ def _count(found: Coverage, served: Served, batch: Sequence[State], now: int) ->
 
 
 async def count_if_due(database: Database, live: Live, now: int) -> None:
-    """Queue a count where there was none today, in the workspace's zone, or where customers have
-    become many more since."""
+    """Queue a count where there was none today, in the workspace's zone, where customers have
+    become many more since, or where the first are there."""
     async with database.engine.begin() as connection:
         last = await coverage.counted(connection)
         if last is None:
-            due = await coverage.anybody(connection)
+            due = await coverage.anybody(connection, to_datetime(now - SETTLING))
         else:
             zone = live.served.catalog.schema.zone
             today = start_of_day(local_day(now, zone), zone)

@@ -146,7 +146,7 @@ async def roughly(connection: AsyncConnection) -> int:
     return found or 0
 
 
-async def anybody(connection: AsyncConnection) -> bool:
-    """Whether there is any customer."""
-    query = text("select exists (select from customers)")
-    return bool((await connection.execute(query)).scalar_one())
+async def anybody(connection: AsyncConnection, before: datetime) -> bool:
+    """Whether there is any customer who was seen before an instant."""
+    query = text("select exists (select from customers where first_seen < :before)")
+    return bool((await connection.execute(query, {"before": before})).scalar_one())

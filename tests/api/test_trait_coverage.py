@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from service.core.derived.ready_made import READY_MADE
-from service.core.instants import DAY, format_instant
+from service.core.instants import DAY, HOUR, format_instant
 from service.flows import covering
 from tests.api.test_personal import keyed
 from tests.running import NOW, Clock
@@ -164,7 +164,7 @@ def test_a_sample_stands_for_all(shop: Service, monkeypatch: pytest.MonkeyPatch)
     assert shop.get("/traits/age")["coverage"] == again
 
 
-def test_it_is_counted_once_a_day(shop: Service) -> None:
+def test_it_is_counted_when_the_first_are_there_and_once_a_day(shop: Service) -> None:
     clock = shop.process.services.clock
     assert isinstance(clock, Clock)
     database, live = shop.process.database, shop.process.live
@@ -174,6 +174,8 @@ def test_it_is_counted_once_a_day(shop: Service) -> None:
         shop.settle()
         return sum(job["kind"] == "traits" for job in shop.get("/jobs?limit=1000")["items"])
 
+    assert counts() == 0
+    clock.now = NOW + HOUR
     assert counts() == 1
     assert counts() == 1
     clock.now = NOW + DAY
@@ -182,5 +184,6 @@ def test_it_is_counted_once_a_day(shop: Service) -> None:
 
 
 def test_nobody_is_not_counted(fresh: Service) -> None:
-    fresh.runner.run(covering.count_if_due(fresh.process.database, fresh.process.live, NOW))
+    later = NOW + DAY
+    fresh.runner.run(covering.count_if_due(fresh.process.database, fresh.process.live, later))
     assert all(job["kind"] != "traits" for job in fresh.get("/jobs")["items"])

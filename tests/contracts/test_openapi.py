@@ -116,6 +116,7 @@ EXCHANGES: list[tuple[str, str, str, Any, int]] = [
     ("delete", "/traits/{name}", "/traits/age", None, 204),
     ("put", "/traits/{name}", "/traits/standing", {"rank": {"of": "revenue"}}, 200),
     ("post", "/traits/{name}/refresh", "/traits/standing/refresh", None, 202),
+    ("post", "/traits/refresh", "/traits/refresh", None, 202),
 ]  # fmt: skip
 
 
