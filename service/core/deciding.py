@@ -37,6 +37,7 @@ from service.core.timelines import Timeline
 
 CATCH_UP_AFTER = 100
 SEEN_EVERY = MINUTE
+IMPORT = "import"  # the cause of what files tell
 
 
 def decide(
@@ -253,8 +254,10 @@ class _Run:
             self.stir()
         if traits:
             self.merge(traits, Written(given.at, given.message_id, given.source))
+        # Others have events for what closes a channel; files tell of it in a column.
+        closes = given.cause == IMPORT
         for patch in given.patches:
-            self.merge(patch.traits, patch.written)
+            self.merge(patch.traits, patch.written, closes=closes)
         self.told_traits = bool(self.changes)
         for event in given.events:
             self.hear(event)
@@ -305,9 +308,11 @@ class _Run:
             state.due_at = due
             self.stored = True
 
-    def merge(self, traits: Mapping[str, Any], written: Written) -> None:
-        """Merge given traits into the customer's, but what nobody can set."""
-        names = self.catalog.derivations.unwritable
+    def merge(self, traits: Mapping[str, Any], written: Written, *, closes: bool = False) -> None:
+        """Merge given traits into the customer's, but what nobody can set. `closes`: whether they
+        may tell what closes channels."""
+        derivations = self.catalog.derivations
+        names = derivations.names if closes else derivations.unwritable
         if not names.isdisjoint(traits):
             self.problems += derived_problems(names & traits.keys())
             traits = {name: value for name, value in traits.items() if name not in names}

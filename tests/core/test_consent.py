@@ -174,6 +174,19 @@ def test_no_trait_of_a_caller_sets_what_follows_from_others() -> None:
     assert not reachable(suppressed.traits)["email"]
 
 
+def test_files_may_tell_what_closes_a_channel() -> None:
+    patch = {"suppressed": {"email": "bounce", "sms": "else"}, "reachable": {"email": True}}
+    told_ = [Patch(patch, Written(NOW - 5, "f-1:2", "import"))]
+    decision = decide(
+        PLAIN, State("c-1", NOW, NOW), NOW, Input({}, NOW, patches=told_, cause="import")
+    )
+    assert decision.state.traits == {"suppressed": {"email": "bounce"}}
+    assert [each.pointer for each in decision.problems] == [
+        "/traits/reachable",
+        "/traits/suppressed/sms",
+    ]
+
+
 def test_a_subscription_after_a_bounce_opens_nothing_until_somebody_lifts_it() -> None:
     bounced = event("Email Bounced", NOW - 9, "m-1", bounce_type="hard")
     again = event("Consent Changed", NOW - 5, "m-2", channel="email", status="subscribed")
