@@ -51,7 +51,7 @@ async def change_consent(
     properties = {"channel": change.channel, **change.said, "by": author.name}
     event = Event(CHANGED, at, properties, message_id, SOURCE)
     # As of then: whoever was erased since is not revived by it.
-    given = Input({}, min(at, now), source=SOURCE, seen=False, events=[event])
+    given = Input({}, min(at, now), source=SOURCE, events=[event])
     decision = await writer.submit(customer_id, given)
     assert decision is not None  # noqa: S101 - only a touch answers None
     return decision

@@ -309,3 +309,34 @@ def test_who_never_said_anything_is_no_surprise_to_warn_of(fresh: Service) -> No
     assert fresh.save("some", ("consent.email", "!=", "unsubscribed"))["warnings"] == []
     assert fresh.save("others", ("reachable.sms", "!=", True))["warnings"] == []
     assert fresh.save("others", ("suppressed.sms", "!=", "bounce"))["warnings"] != []
+
+
+def test_persons_put_together_have_the_latest_word_of_all_their_ids(fresh: Service) -> None:
+    fresh.save("readers", ("reachable.email", "=", True))
+    early, late = format_instant(NOW - 2 * DAY), format_instant(NOW - DAY)
+    said(fresh, "c-1", "email", status="subscribed", at=early, source="checkout form")
+    said(fresh, "c-1", "sms", status="unsubscribed", at=late)
+    said(fresh, "c-2", "sms", status="subscribed", at=early)
+    fresh.assign("c-2", events=[told("Email Marked as Spam", 1, NOW - 3 * DAY)])
+    assert [each["key"] for each in fresh.get("/customers/c-1/segments")] == ["readers"]
+    merged = fresh.ask("post", "/customers/c-1/merge", json={"from": "c-2"})
+    assert merged.is_success, merged.text
+    for customer_id in ("c-1", "c-2"):
+        told_ = fresh.get(f"/customers/{customer_id}/consent")
+        assert told_["customer_id"] == "c-1"
+        assert told_["channels"]["email"]["status"] == "subscribed"
+        assert told_["channels"]["email"]["suppressed"] == "complaint"
+        assert told_["channels"]["sms"]["status"] == "unsubscribed"
+        assert len(told_["items"]) == 4
+    assert fresh.get("/customers/c-1/segments") == []
+    # What is said of either is said of the person.
+    assert said(fresh, "c-2", "push", status="subscribed")["reachable"] is True
+    apart = fresh.ask("post", "/customers/c-1/unmerge", json={"from": "c-2"})
+    assert apart.is_success, apart.text
+    assert [each["key"] for each in fresh.get("/customers/c-1/segments")] == ["readers"]
+    other = fresh.get("/customers/c-2/consent")
+    assert other["customer_id"] == "c-2"
+    assert {name for name, each in other["channels"].items() if each["reachable"]} == {
+        "sms",
+        "push",
+    }

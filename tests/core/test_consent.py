@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from service.core import consent
 from service.core.consent import CHANNELS, Told, fill, fitting, reachable, told
-from service.core.decisions import Input, Patch, State
 from service.core.deciding import decide
+from service.core.decisions import Input, Patch, State
 from service.core.events import Event
 from service.core.merging import Written
 from tests.core.test_deciding import catalog, segment
