@@ -96,6 +96,9 @@ class Settings(BaseSettings):
     list_body_limit: Annotated[int, Field(gt=0, description="Largest uploaded list, bytes.")] = (
         200_000_000
     )
+    import_body_limit: Annotated[
+        int, Field(gt=0, description="Largest file of /imports, bytes.")
+    ] = 1_000_000_000
     tracking_body_limit: Annotated[
         int, Field(gt=0, description="Largest body of /v1, bytes, unpacked.")
     ] = 4_194_304

@@ -166,7 +166,7 @@ async def replace_members(
         raise HttpProblem(413, "too_large", f"an uploaded list may have {limit:,} bytes at most")
     try:
         done = await services.lists.replace(
-            storable(key), upload.batches(_body(request, services)), author=author
+            storable(key), upload.batches(arriving(request, services)), author=author
         )
     except Unknown as error:
         raise not_found(f"there is no segment {key}") from error
@@ -187,9 +187,9 @@ async def replace_members(
     return Response(answer.model_dump_json(), 202, headers, JSON)
 
 
-async def _body(request: Request, services: Services) -> AsyncIterator[bytes]:
-    """The body as it arrives. Raises ClientDisconnect, and HttpProblem 401 where the key has ended
-    by then."""
+async def arriving(request: Request, services: Services) -> AsyncIterator[bytes]:
+    """The body of an upload as it arrives. Raises ClientDisconnect, and HttpProblem 401 where the
+    key has ended by then."""
     chunks = request.stream()
     left = PATIENCE
     while True:

@@ -13,6 +13,9 @@ _PROXIED_PREFIX = b"x-forwarded-"
 # As browsers write them: whatever else means the same address is somebody's trick.
 _HOST = re.compile(rb"(localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])(?::(\d{1,5}))?", re.ASCII)
 _HIGHEST_PORT = 65_535
+_ASKED_FOR = frozenset(
+    {b"application/json", b"text/csv", b"application/x-ndjson", b"application/vnd.apache.parquet"}
+)
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -49,7 +52,7 @@ def check(peer: str | None, method: str, headers: Headers, *, pages: bool = Fals
     if origin is not None and origin.lower() != b"http://" + host.lower():
         raise _refused("a web page of another origin sent it")
     # A browser sends other bodies for any page without asking first.
-    if method == "POST" and has_body and not _is_json(media_type or b""):
+    if method == "POST" and has_body and not _asks_first(media_type or b""):
         detail = "without keys, the body of a POST has to be called application/json"
         raise HttpProblem(415, "unsupported", detail)
 
@@ -72,9 +75,10 @@ def _names_this_machine(host: bytes) -> bool:
 
 
 @lru_cache(maxsize=256)
-def _is_json(media_type: bytes) -> bool:
+def _asks_first(media_type: bytes) -> bool:
+    """Whether a browser asks us before it sends such a body for a page of another origin."""
     kind = media_type.partition(b";")[0].strip().lower()
-    return kind == b"application/json" or kind.endswith(b"+json")
+    return kind in _ASKED_FOR or kind.endswith(b"+json")
 
 
 def _refused(why: str) -> HttpProblem:

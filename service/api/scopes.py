@@ -62,6 +62,8 @@ ROUTES: Mapping[str, Mapping[str, Needed]] = {
     "/traits/{name}/refresh": {"POST": Scope.PUBLISH},
     "/traits/{name}": {"GET": Scope.READ, "PUT": Scope.WRITE, "DELETE": Scope.WRITE},
     "/rates": {"GET": Scope.READ, "PUT": Scope.WRITE},
+    "/imports": {"POST": Scope.WRITE},
+    "/imports/{job_id}/rejects": {"GET": Scope.PERSONAL},
     "/keys": {"GET": Scope.ADMIN, "POST": Scope.ADMIN},
     "/keys/{key_id}": {"DELETE": Scope.ADMIN},
     "/audit": {"GET": Scope.ADMIN},

@@ -307,7 +307,7 @@ class _Told:
         detail = job.detail
         spread = detail["spread"] or {}
         if job.status == "failed":
-            self._failed([Problem("", "failed", job.error or "this failed")])
+            self._failed([Problem("", "refused", job.error or "this failed")])
         told = {
             "job": job.id, "rows": spread["rows"], "left_out": spread["left_out"],
             "rejected": detail["rejected"], "counts": detail["counts"],

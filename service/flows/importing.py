@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.core.access import Author
 from service.core.decisions import Decision, Input, Patch, Undecidable
@@ -46,7 +47,7 @@ from service.intake.imports.told import SOURCE, Bad, Piece, Row, Terms, Told, Wh
 from service.intake.imports.understanding import Plan, understand
 from service.live import Live
 from service.settings import Settings
-from service.store import audit, jobs
+from service.store import audit, jobs, segments
 from service.store.batches import NotStored
 from service.store.database import Database
 from service.store.erasures import Erased
@@ -208,10 +209,13 @@ class Importer:
         rejects: str | None = None,
     ) -> Begun:
         """The job of an import: that of the same file and mapping which did not come to its end,
-        else a new one. `here`: the caller runs it, and no other process is to take it up."""
+        else a new one. `here`: the caller runs it, and no other process is to take it up. Raises
+        Invalid where there is no such list."""
         table, plan = understood.table, understood.plan
         identity = await asyncio.to_thread(_identity, understood)
         async with self._database.engine.begin() as connection:
+            if plan.list is not None and plan.kind is Kind.LIST:
+                await _check_list(connection, plan.list)
             before = await jobs.latest(connection, KIND, "identity", identity)
             detail = Detail(
                 name=understood.name,
@@ -276,6 +280,17 @@ class Importer:
     async def run(self, job: JobRow) -> int:
         """Import the file of a job: how many of its rows. Raises Stuck."""
         return await _Run(self, job).run()
+
+
+async def _check_list(connection: AsyncConnection, key: str) -> None:
+    row = await segments.get(connection, key)
+    if row is None:
+        raise Invalid([Problem("/list", "not_found", f"there is no list {key}")])
+    if row.kind != "list":
+        detail = f"{key} is no list: its members follow from its condition"
+        raise Invalid([Problem("/list", "kind", detail)])
+    if row.status == "archived":
+        raise Invalid([Problem("/list", "archived", f"{key} is archived; PUT revives it")])
 
 
 def _identity(understood: Understood) -> str:

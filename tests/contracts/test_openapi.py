@@ -81,6 +81,9 @@ EXCHANGES: list[tuple[str, str, str, Any, int]] = [
     ),
     ("put", "/rates", "/rates", b"currency,day,rate\nEUR,2026-11-21,1.09\n", 200),
     ("get", "/rates", "/rates?currency=EUR&from=2026-11-20", None, 200),
+    ("post", "/imports", "/imports?dry_run=true", b"customer_id,city\nc-8,Brno\n", 200),
+    ("post", "/imports", "/imports?name=some.csv", b"customer_id,city\nc-8,Brno\n", 202),
+    ("get", "/imports/{job_id}/rejects", "/imports/0/rejects", None, 404),
     ("get", "/keys", "/keys", None, 200),
     # A key that was made would lock the others out: `test_scopes.py` makes some.
     (
