@@ -4,8 +4,8 @@ Compiling refuses what can't stand, with its reason, and everything that leans o
 serves.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from service.core.aggregates import Aggregate
@@ -37,7 +37,6 @@ from service.core.references import (
     step,
 )
 from service.core.sameness import same
-from service.core.traits import TraitType
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,31 +230,6 @@ def _condition(
     return parse_condition(definition.condition, schema)
 
 
-def refused_under(catalog: Catalog, name: str, kind: TraitType | None) -> dict[str, list[Problem]]:
-    """The served segments that could not be if a trait were declared as `kind` (None: as nothing),
-    each with the problems of its condition."""
-    types = {other: known for other, known in catalog.schema.types.items() if other != name}
-    if kind is not None:
-        types[name] = kind
-    schema = replace(catalog.schema, types=types, known={})
-    refused = {}
-    for key, segment in sorted(catalog.segments.items()):
-        if segment.condition is not None and _reads(segment.condition, name):
-            try:
-                parse_condition(segment.definition.condition, schema)
-            except Invalid as fault:
-                refused[key] = fault.problems
-    return refused
-
-
-def _reads(condition: Condition, name: str) -> bool:
-    return any(
-        field is not None and field.name == name
-        for rule in rules_of(condition)
-        for field in (rule.field, rule.other)
-    )
-
-
 def _refuse_without_models(
     segments: dict[str, Segment], refused: dict[str, Refusal], missing: Mapping[str, str]
 ) -> None:
@@ -270,22 +244,26 @@ def _refuse_without_models(
             _refuse(segments, refused, key, *located(segment, "model_refused", detail))
 
 
-def _refuse_without_traits(
-    segments: dict[str, Segment],
-    refused: dict[str, Refusal],
-    missing: Mapping[str, tuple[Problem, ...]],
-) -> None:
-    """Refuse segments that read a derived trait which is refused: without it they would look as if
-    everyone had left."""
+def without_traits(
+    segment: Segment, missing: Container[str], pointer: str = "/condition"
+) -> list[Problem]:
+    """The problems of the rules that read a derived trait which is refused: without it a segment
+    would look as if everyone had left. Why it is refused may quote what not everybody may read."""
 
     def detail(field: Field) -> str | None:
         if field.source is not Source.TRAIT or field.path[0] not in missing:
             return None
-        reason = missing[field.path[0]][0].detail
-        return f"it reads the derived trait {field.path[0]}, which is refused: {reason}"
+        return f"it reads the derived trait {field.path[0]}, which is refused"
 
+    return located(segment, "trait_refused", detail, pointer)
+
+
+def _refuse_without_traits(
+    segments: dict[str, Segment], refused: dict[str, Refusal], missing: Container[str]
+) -> None:
+    """Refuse segments that read a derived trait which is refused."""
     for key, segment in list(segments.items()):
-        problems = located(segment, "trait_refused", detail)
+        problems = without_traits(segment, missing)
         if problems:
             _refuse(segments, refused, key, *problems)
 

@@ -1,6 +1,6 @@
 """Derived traits: what the events beside a customer come to at an instant."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, tzinfo
 from typing import Any
 
@@ -86,16 +86,6 @@ class Derivations:
             self.plan.evaluate(profile, Moment(now, self.zone), histories, overridden or ())
             found |= {name: profile[name] for name in self.plan.traits if name in profile}
         return found
-
-    def reading(self, names: Collection[str]) -> frozenset[str]:
-        """The derived traits that are computed from any of these, or of what is below them."""
-        roots = {name.partition(".")[0] for name in names}
-        if not consent.SHAPED.isdisjoint(roots):
-            roots.add(consent.REACHABLE)
-        for name, trait in ({} if self.plan is None else self.plan.traits).items():
-            if not trait.reads.isdisjoint(roots):
-                roots.add(name)
-        return frozenset(roots & (self.names | self.ready_made))
 
     def given(self, traits: Mapping[str, Any]) -> Mapping[str, Any]:
         """Traits without those that are derived: what was given before they were stands no more."""

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from service.core.written import rewritten
+
 MASK = "***"
 
 
@@ -13,6 +15,8 @@ class Personal:
     """The paths of personal traits. A path stands for all that is below it."""
 
     paths: frozenset[str] = frozenset()
+    # Whether the ids that conditions name are personal.
+    ids: bool = True
     # As a tree: None where a personal path ends.
     _tree: dict[str, Any] = field(init=False, compare=False, repr=False)
 
@@ -69,6 +73,12 @@ class Personal:
         places: list[str] = []
         return self._condition(document, pointer, places), places
 
+    def definition(self, document: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """The same of a trait's document, whose scores and ranks hold conditions."""
+        places: list[str] = []
+        shown = rewritten(document, lambda each, where: self._condition(each, where, places))
+        return shown, places
+
     def _condition(self, node: Any, pointer: str, places: list[str]) -> Any:
         if not isinstance(node, dict):
             return node
@@ -91,7 +101,7 @@ class Personal:
         if not isinstance(field, str) or value is None or rule.get("valueSource") == "field":
             return False
         if field == "customer_id":
-            return rule.get("operator") != "sample"
+            return self.ids and rule.get("operator") != "sample"
         return self.touches(field)
 
     def reason(self, reason: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -123,16 +133,5 @@ def _shared(traits: Mapping[str, Any], tree: Mapping[str, Any]) -> Iterator[tupl
     return ((name, below) for name, below in tree.items() if name in traits)
 
 
-def rules_written(node: Any, pointer: str = "/condition") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every rule of a condition as it is written, with its place."""
-    if not isinstance(node, dict):
-        return
-    rules = node.get("rules")
-    if isinstance(rules, list):
-        for index, rule in enumerate(rules):
-            yield from rules_written(rule, f"{pointer}/rules/{index}")
-    else:
-        yield pointer, node
-
-
-NOBODYS = Personal()
+# Nothing is hidden from those who may read all.
+NOBODYS = Personal(ids=False)

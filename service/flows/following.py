@@ -14,7 +14,7 @@ import structlog
 from service.core.catalog import compile_catalog
 from service.core.derived.compiling import standing
 from service.core.derived.ready_made import READY_MADE
-from service.core.derived.written import Documents, made_of
+from service.core.written import Documents, made_of
 from service.core.identities import Namer
 from service.core.instants import zone_named
 from service.core.parsing import Schema

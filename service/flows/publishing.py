@@ -10,15 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.core import consent
 from service.core.access import SYSTEM, Author
-from service.core.catalog import Catalog, Segment, refused_under
-from service.core.conditions import Source, rules_of, signed_rules
+from service.core.conditions import signed_rules
 from service.core.derived.definitions import kinds_in
-from service.core.derived.ready_made import READY_MADE
 from service.core.instants import from_datetime
 from service.core.parsing import Invalid, Problem, parse_condition
 from service.core.sameness import same
-from service.core.traits import TraitType, type_english
-from service.flows import following
 from service.flows.checking import (
     Checked,
     Wanted,
@@ -28,6 +24,7 @@ from service.flows.checking import (
     kind_of,
     not_in_use,
 )
+from service.flows.declaring import Declarations, May, MayNotReveal
 from service.flows.following import Follower
 from service.flows.publications import (
     Conflict,
@@ -40,7 +37,7 @@ from service.flows.publications import (
 )
 from service.live import Live
 from service.settings import Settings
-from service.store import catalogs, customers, jobs, models, segments, traits
+from service.store import customers, models, segments, traits
 from service.store.audit import difference_of
 from service.store.database import Database
 from service.store.segments import SegmentRow
@@ -60,13 +57,8 @@ __all__ = [
 # What else of an active segment is for those who may publish: what answers about its members hold,
 # and its end.
 REACHING = ("name", "treatment", "expires_at")
-NAMED = 8  # keys in a sentence at most
 # Traits of one condition that are looked for among all customers, each of which takes a while.
 TRAITS_COUNTED = 20
-
-
-class MayNotReveal(PermissionError):
-    """The trait would no longer be personal, and the author may not read personal traits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +88,7 @@ class Publisher:
     ) -> None:
         self._database = database
         self._live = live
-        self._settings = settings
+        self._declarations = Declarations(live, settings)
         self.publications = Publications(database, follower, clock, wake_jobs)
 
     async def save(
@@ -204,16 +196,16 @@ class Publisher:
         """Declare a trait, or replace its declaration; values that come in are coerced to its type
         from now on. `may_reveal`: whether the author may read personal traits, and so say that
         one no longer is; `may_publish`: whether they may decide who is in active segments, which a
-        type that those read does. Raises Conflict where active segments could not be served with
-        that type, MayNotReveal, MayNotPublish."""
+        type that those read does, by way of derived traits and models too. Raises Invalid where it
+        can't be derived so, Conflict where others could not be served then, MayNotReveal,
+        MayNotPublish."""
         async with self.publications.change(author) as change:
             before = await traits.get(change.connection, name)
             if before == definition:
                 return
             _fixed(name, definition)
-            _mark(change, name, before or {}, definition, may_reveal)
-            await self._retype(change, name, before or {}, definition, may_publish)
-            await self._derive(change, name, before or {}, definition, may_publish)
+            may = May(reveal=may_reveal, publish=may_publish)
+            await self._declarations.follow(change, name, before or {}, definition, may)
             await traits.declare(change.connection, name, dict(definition), change.now)
             difference = difference_of(before, definition)
             await change.audit("trait.declared", f"traits/{name}", difference)
@@ -232,94 +224,10 @@ class Publisher:
             before = await traits.get(change.connection, name)
             if before is None:
                 raise Unknown(name)
-            _mark(change, name, before, {}, may_reveal)
-            await self._retype(change, name, before, {}, may_publish)
-            await self._derive(change, name, before, {}, may_publish)
+            may = May(reveal=may_reveal, publish=may_publish)
+            await self._declarations.follow(change, name, before, {}, may)
             await traits.withdraw(change.connection, name)
             await change.audit("trait.withdrawn", f"traits/{name}", difference_of(before, None))
-
-    async def _retype(
-        self,
-        change: Publication,
-        name: str,
-        before: Mapping[str, Any],
-        after: Mapping[str, Any],
-        may_publish: bool,
-    ) -> None:
-        if before.get("type") == after.get("type"):
-            return
-        kind = TraitType(after["type"]) if "type" in after else None
-        catalog = self._live.served.catalog
-        if not may_publish and any(_reads(each, name) for each in catalog.segments.values()):
-            raise MayNotPublish(name)
-        refused = await asyncio.to_thread(refused_under, catalog, name, kind)
-        if refused:
-            how = f"without the type of {name}"
-            if kind is not None:
-                how = f"with {name} declared as {type_english(kind)}"
-            problems = [
-                Problem(f"/segments/{key}{problem.pointer}", problem.code, problem.detail)
-                for key, faults in refused.items()
-                for problem in faults
-            ]
-            raise Conflict("in_use", f"{how}, {_some(list(refused))} could not be served", problems)
-        change.publish("definition", name, redecide=True)
-
-    async def _derive(
-        self,
-        change: Publication,
-        name: str,
-        before: Mapping[str, Any],
-        after: Mapping[str, Any],
-        may_publish: bool,
-    ) -> None:
-        """Publish how a trait is derived, if that changes. Raises Invalid where it can't be,
-        Conflict where what is active could not be served then."""
-        kinds = kinds_in(after)
-        catalog = self._live.served.catalog
-        readers = _readers(catalog, name)
-        if kinds == kinds_in(before) and all(before[kind] == after[kind] for kind in kinds):
-            retyped = before.get("type") != after.get("type")
-            if not retyped or not (readers or name in READY_MADE):
-                return
-        if readers and not may_publish:
-            raise MayNotPublish(name)
-        if kinds_in(before) and not kinds and readers and name not in READY_MADE:
-            raise Conflict("in_use", f"{_some(readers)} read {name}, and would find nothing")
-        rows = await catalogs.read_catalog(change.connection)
-        derived = {other: known for other, known in rows.derived.items() if other != name}
-        types = {other: kind for other, kind in rows.types.items() if other != name}
-        if "type" in after:
-            types[name] = after["type"]
-        if kinds:
-            if "type" in after:
-                detail = "a derived trait has the type of what it is derived from"
-                raise Invalid([Problem("/type", "bad_value", detail)])
-            derived[name] = after
-        proposed = replace(rows, derived=derived, types=types)
-        served = await asyncio.to_thread(
-            following.build, proposed, self._settings, self._live.served
-        )
-        problems = served.catalog.refused_traits.get(name)
-        if problems is not None:
-            raise Invalid(list(problems))
-        fallen = [
-            Problem(f"/segments/{each.key}{problem.pointer}", problem.code, problem.detail)
-            for each in served.catalog.refused
-            if each.key not in catalog.refused_keys
-            for problem in each.problems
-        ]
-        fallen += [
-            Problem(f"/traits/{other}{problem.pointer}", problem.code, problem.detail)
-            for other, faults in served.catalog.refused_traits.items()
-            if other not in catalog.refused_traits
-            for problem in faults
-        ]
-        if fallen:
-            raise Conflict("in_use", f"with {name} so, others could not be served", fallen)
-        change.publish("definition", name, redecide=True)
-        if "rank" in kinds:
-            await jobs.enqueue(change.connection, "ranks", {})
 
     async def activate_model(
         self,
@@ -400,27 +308,6 @@ def _reaches_customers(row: SegmentRow, before: SegmentRow | None) -> bool:
     return any(not same(was.get(name), row.definition.get(name)) for name in REACHING)
 
 
-def _readers(catalog: Catalog, name: str) -> list[str]:
-    """The active segments, and the derived traits, that read a trait."""
-    plan = catalog.derivations.plan
-    traits_ = () if plan is None else plan.traits.values()
-    return [
-        *(f"segment {key}" for key, each in catalog.segments.items() if _reads(each, name)),
-        *(f"trait {trait.name}" for trait in traits_ if name in trait.reads),
-    ]
-
-
-def _reads(segment: Segment, name: str) -> bool:
-    """Whether a condition reads a trait, or what is above or below it."""
-    steps = tuple(name.split("."))
-    return segment.condition is not None and any(
-        all(one == other for one, other in zip(field.path, steps, strict=False))
-        for rule in rules_of(segment.condition)
-        for field in (rule.field, rule.other)
-        if field is not None and field.source is Source.TRAIT
-    )
-
-
 def _action(row: SegmentRow, before: SegmentRow | None) -> str:
     """What the audit calls a change, by its outcome."""
     if before is None:
@@ -435,25 +322,3 @@ def _action(row: SegmentRow, before: SegmentRow | None) -> str:
 def _difference(before: SegmentRow | None, after: SegmentRow) -> dict[str, dict[str, Any]]:
     was = None if before is None else {**before.definition, "status": before.status}
     return difference_of(was, {**after.definition, "status": after.status})
-
-
-def _mark(
-    change: Publication,
-    name: str,
-    before: Mapping[str, Any],
-    after: Mapping[str, Any],
-    may_reveal: bool,
-) -> None:
-    """Have every process know whether a trait is personal. Raises MayNotReveal."""
-    was, will = before.get("personal", False), after.get("personal", False)
-    if was and not will and not may_reveal:
-        raise MayNotReveal(name)
-    if was != will:
-        change.publish("definition", name, redecide=False)
-
-
-def _some(keys: list[str]) -> str:
-    """Keys as people list them; of many the first."""
-    if len(keys) > NAMED:
-        keys = [*keys[: NAMED - 1], f"{len(keys) - NAMED + 1:,} more"]
-    return keys[0] if len(keys) == 1 else f"{', '.join(keys[:-1])} and {keys[-1]}"

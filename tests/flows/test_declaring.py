@@ -43,19 +43,23 @@ async def test_a_type_that_active_segments_can_not_stand_is_refused(services: Se
     with pytest.raises(Conflict) as refused:
         await declare(services, "spent", "string")
     assert told(refused.value) == [
+        # Who refers to it would go with it.
+        ("/segments/leans/condition/rules/0/field", "unknown_segment"),
         ("/segments/rich/condition/rules/1/operator", "bad_operator"),
         ("/segments/rich/condition/rules/2/operator", "bad_operator"),
     ]
-    assert str(refused.value) == "with spent declared as text, rich could not be served"
-    assert refused.value.problems[0].detail == (
+    assert str(refused.value) == "with spent declared as text, leans and rich could not be served"
+    assert refused.value.problems[1].detail == (
         '">" compares a date such as 2026-11-20 or a number or a version '
         "such as 2.10.1 or an RFC 3339 instant or an amount of money; spent is text"
     )
     with pytest.raises(Conflict) as both:
         await declare(services, "spent", "boolean")
-    assert {pointer.split("/")[2] for pointer, _ in told(both.value)} == {"rich", "named", "fits"}
+    assert {pointer.split("/")[2] for pointer, _ in told(both.value)} == {
+        "rich", "named", "fits", "leans",
+    }  # fmt: skip
     assert str(both.value) == (
-        "with spent declared as true or false, fits, named and rich could not be served"
+        "with spent declared as true or false, fits, leans, named and rich could not be served"
     )
     assert await declared(services, "spent") is None
     assert services.live.served.revision == revision
@@ -190,7 +194,63 @@ async def test_all_processes_know_within_a_moment_what_is_personal(
             await services.publisher.declare_trait("email", {}, may_reveal=False)
         with pytest.raises(MayNotReveal):
             await services.publisher.withdraw_trait("email", may_reveal=False)
-        await declare(services, "address.city", None, personal=True)
-        await known("email", "address.city")
+        await declare(services, "home.street", None, personal=True)
+        await known("email", "home.street")
         await services.publisher.withdraw_trait("email")
-        await known("address.city")
+        await known("home.street")
+
+
+LEVELS = {"score": {"points": [{"condition": {"combinator": "and", "rules": [
+    {"field": "plan.level", "operator": "=", "value": "7"}]}, "points": 5}]}}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["plan.level", "plan", "plan.level.kind"])
+async def test_what_active_segments_read_by_way_of_others_is_for_those_who_may_publish(
+    services: Services, name: str
+) -> None:
+    await services.publisher.declare_trait("levels", LEVELS)
+    await services.publisher.declare_trait("doubled", {"formula": "levels * 2"})
+    # Nobody active reads it yet.
+    await services.publisher.declare_trait(name, {"type": "version"}, may_publish=False)
+    await services.publisher.withdraw_trait(name, may_publish=False)
+    await services.publisher.save([segment("high", ("doubled", ">", 3))])
+    with pytest.raises(MayNotPublish):
+        await services.publisher.declare_trait(name, {"type": "version"}, may_publish=False)
+    for other in ("levels", "doubled"):
+        with pytest.raises(MayNotPublish):
+            await services.publisher.declare_trait(other, {"formula": "1 + age"}, may_publish=False)
+    # What only describes, and what another part is.
+    for other in ("plan.colour", "planned"):
+        await services.publisher.declare_trait(other, {"type": "version"}, may_publish=False)
+    await services.publisher.declare_trait(name, {"dimension": "value"}, may_publish=False)
+
+
+async def test_a_type_that_derived_traits_can_not_stand_is_refused(services: Services) -> None:
+    await services.publisher.declare_trait("twice", {"formula": "box.size * 2"})
+    await services.publisher.save([segment("large", ("twice", ">", 3))])
+    with pytest.raises(Conflict) as refused:
+        await declare(services, "box.size", "string")
+    assert told(refused.value) == [
+        ("/segments/large/condition/rules/0/field", "trait_refused"),
+        ("/traits/twice/formula", "type"),
+    ]
+    assert str(refused.value) == (
+        "with box.size declared as text, large and twice could not be served"
+    )
+    assert services.live.served.catalog.refused_traits == {}
+
+
+async def test_who_lets_browsers_write_what_active_segments_read_may_publish(
+    services: Services,
+) -> None:
+    await services.publisher.declare_trait("vip", {"type": "boolean", "writable_by": "server"})
+    await services.publisher.declare_trait("vip", {"type": "boolean"}, may_publish=False)
+    await services.publisher.declare_trait(
+        "vip", {"type": "boolean", "writable_by": "server"}, may_publish=False
+    )
+    await services.publisher.save([segment("vips", ("vip", "=", True))])
+    with pytest.raises(MayNotPublish):
+        await services.publisher.declare_trait("vip", {"type": "boolean"}, may_publish=False)
+    with pytest.raises(MayNotPublish):
+        await services.publisher.withdraw_trait("vip", may_publish=False)
+    await services.publisher.declare_trait("vip", {"type": "boolean"})

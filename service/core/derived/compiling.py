@@ -61,12 +61,10 @@ def compile_derived(
     """Parse the definitions of derived traits: a workspace's own, and the ready-made ones, each
     unless a definition or a declared type has its name. Who reads a refused one is refused too.
     `cities`: whether facts of cities can be told."""
-    standing = {
-        name: document
-        for name, document in (ready_made or {}).items()
-        if name not in own and name not in schema.types and (cities or "city" not in document)
-    }
-    documents = {**standing, **own}
+    ours = standing(ready_made or {}, own, schema)
+    if not cities:
+        ours = {name: document for name, document in ours.items() if "city" not in document}
+    documents = {**ours, **own}
     if not documents:
         return DerivedTraits(schema)
     # Twice: what a definition is made of may stand behind it, and its type with it.
@@ -90,10 +88,23 @@ def compile_derived(
         else:
             break
     types = {name: kind for name, kind in types.items() if name not in refused}
-    assumed = {name: kind for name, kind in types.items() if name in standing}
-    types = {name: kind for name, kind in types.items() if name not in standing}
+    assumed = {name: kind for name, kind in types.items() if name in ours}
+    types = {name: kind for name, kind in types.items() if name not in ours}
     known = replace(schema, types=types, assumed=assumed, known={})
-    return DerivedTraits(known, traits, refused, frozenset(standing))
+    return DerivedTraits(known, traits, refused, frozenset(ours))
+
+
+def standing(
+    ready_made: Mapping[str, Mapping[str, Any]],
+    own: Mapping[str, Mapping[str, Any]],
+    schema: Schema,
+) -> dict[str, Mapping[str, Any]]:
+    """The ready-made traits whose name neither a definition nor a declared type has taken."""
+    return {
+        name: document
+        for name, document in ready_made.items()
+        if name not in own and name not in schema.types
+    }
 
 
 def _parsed(

@@ -64,6 +64,12 @@ def parse_formula(document: Any, schema: Schema, pointer: str = "/formula") -> F
     return _Parser(document, schema, pointer).formula()
 
 
+def names_in(text: str) -> list[str]:
+    """The traits that a text names, whether or not it is a formula."""
+    found = (match["name"] or match["quoted"] for match in _TOKEN.finditer(text))
+    return [name for name in found if name]
+
+
 class _Parser:
     def __init__(self, text: str, schema: Schema, pointer: str) -> None:
         self.schema = schema
