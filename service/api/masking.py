@@ -1,7 +1,11 @@
-"""What a caller is shown of segments: without the scope `personal` nothing that rules compare
-personal traits with, and no figure made of them; without `read` no figures at all."""
+"""What a caller is shown of definitions: without the scope `personal` nothing that rules compare
+personal traits with, and no figure made of them; without `read` no figures at all.
 
-from collections.abc import Callable, Mapping, Sequence
+Faults quote what they are about. So those of a definition that a request did not bring itself are
+told by code and place alone to whoever may not read personal values, whatever they say.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, TypeVar
 
@@ -13,13 +17,15 @@ from service.api.services import WithServices
 from service.core.access import Scope
 from service.core.catalog import Catalog
 from service.core.parsing import Problem
-from service.core.personal import MASK, Personal, rules_written
+from service.core.personal import MASK, NOBODYS, Personal
 from service.core.proofs.findings import Code
+from service.core.written import conditions_written, rules_written
 from service.store.metrics import MADE_OF
 from service.store.segments import SegmentRow, VersionRow
 
 SUMMARY = "Its condition names personal values, which this key may not read."
 _DETAIL = "this comes of personal values, which this key may not read"
+_OTHERS = "a key with the scope personal is told why: it may quote personal values"
 _PROVED = frozenset(Code)
 
 Row = TypeVar("Row", SegmentRow, VersionRow)
@@ -27,17 +33,15 @@ Row = TypeVar("Row", SegmentRow, VersionRow)
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One caller's view. `personal`: what they may not read, None where they may read all;
-    `figures`: whether they may read what segments come to."""
+    """One caller's view. `personal`: what they may not read; `figures`: whether they may read what
+    segments come to."""
 
-    personal: Personal | None
+    personal: Personal
     figures: bool
     catalog: Catalog
 
     def row(self, row: Row) -> tuple[Row, list[str]]:
         """A stored segment or version as this caller sees it, and the places that are masked."""
-        if self.personal is None:
-            return row, []
         places: list[str]
         condition, places = self.personal.condition(row.definition.get("condition"))
         if not places:
@@ -45,35 +49,49 @@ class View:
         definition = {**row.definition, "condition": condition}
         return replace(row, definition=definition, summary=SUMMARY), [*places, "/summary"]
 
+    def trait(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """What a trait is declared as, with the places that are masked as `masked`."""
+        shown, places = self.personal.definition(document)
+        return {**shown, "masked": places}
+
     def node(self, node: Any) -> Any:
         """A rule or group of a condition as this caller sees it."""
-        return node if self.personal is None else self.personal.condition(node)[0]
+        return self.personal.condition(node)[0]
 
     def metrics(self, figures: Mapping[str, Any] | None) -> dict[str, Any] | None:
         """What a segment comes to, null where it is made of personal traits."""
         if figures is None or not self.figures:
             return None
-        personal = self.personal
-        if personal is None:
-            return dict(figures)
         return {
-            name: None if any(map(personal.touches, MADE_OF.get(name, ()))) else value
+            name: None if any(map(self.personal.touches, MADE_OF.get(name, ()))) else value
             for name, value in figures.items()
         }
 
     def check(self, condition: Any) -> None:
         """Refuse a condition that holds masks: they would be stored in place of what they hide.
         Raises HttpProblem 422."""
-        if self.personal is None:
-            return
+        self._check([("/condition", condition)])
+
+    def check_trait(self, document: Mapping[str, Any]) -> None:
+        """The same of the conditions that a trait's document holds."""
+        self._check(conditions_written(document))
+
+    def _check(self, conditions: Iterable[tuple[str, Any]]) -> None:
         detail = f'"{MASK}" stands for a personal value: write the value, or leave condition as is'
         faults = [
             Problem(f"{pointer}/value", "masked", detail)
-            for pointer, rule in rules_written(condition)
-            if rule.get("value") == MASK and self.personal.hides(rule)
+            for place, condition in conditions
+            for pointer, rule in rules_written(condition, place)
+            if self.personal.hides(rule) and _holds_mask(rule.get("value"))
         ]
         if faults:
             raise invalid(faults)
+
+    def of_others(self, problems: Iterable[Problem]) -> list[Problem]:
+        """Faults of definitions that this request did not bring, as they are told."""
+        if self.personal is NOBODYS:
+            return list(problems)
+        return [replace(each, detail=_OTHERS) for each in problems]
 
     def teller(
         self, definition: Mapping[str, Any], *, theirs: bool
@@ -91,10 +109,10 @@ class View:
                 for each in problems
             ]
 
-        return told if self.personal is not None else list
+        return list if self.personal is NOBODYS else told
 
     def _names_somebody(self, condition: Any) -> bool:
-        return self.personal is not None and bool(self.personal.condition(condition)[1])
+        return bool(self.personal.condition(condition)[1])
 
     def _proofs_name_somebody(self, definition: Mapping[str, Any]) -> bool:
         """Whether what is proved of a definition may quote personal values, its own or those of
@@ -111,9 +129,17 @@ class View:
         )
 
 
+def _holds_mask(value: Any) -> bool:
+    if isinstance(value, list):
+        return any(map(_holds_mask, value))
+    if isinstance(value, dict):
+        return any(map(_holds_mask, value.values()))
+    return bool(value == MASK)
+
+
 def _view(services: WithServices, who: WithCaller) -> View:
     served = services.live.served
-    personal = None if who.may(Scope.PERSONAL) else served.personal
+    personal = NOBODYS if who.may(Scope.PERSONAL) else served.personal
     return View(personal, who.may(Scope.READ), served.catalog)
 
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 
 from service.api import paging
+from service.api.masking import View, WithView
 from service.api.problems import not_found
 from service.api.schemas import (
     ActiveModel,
@@ -36,7 +37,7 @@ async def healthz() -> Health:
 
 
 @router.get("/readyz", responses={503: {"model": Readiness, "description": "Not ready."}})
-async def readyz(services: WithServices, response: Response) -> Readiness:
+async def readyz(services: WithServices, view: WithView, response: Response) -> Readiness:
     """Whether the service can do its work: catalog, models and database, each with its state."""
     served = services.live.served
     try:
@@ -46,7 +47,7 @@ async def readyz(services: WithServices, response: Response) -> Readiness:
     except CANT_READ as error:
         database = DatabaseReadiness(ready=False, reason=type(error).__name__)
         response.status_code = 503
-    refused = _refused(services)
+    refused = _refused(services, view)
     return Readiness(
         ready=database.ready,
         database=database,
@@ -84,15 +85,16 @@ async def metrics(services: WithServices) -> Response:
 
 
 @router.get("/catalog")
-async def catalog(services: WithServices) -> CatalogState:
-    """What this process serves: revision, counts, and what is refused with its reason."""
+async def catalog(services: WithServices, view: WithView) -> CatalogState:
+    """What this process serves: revision, counts, and what is refused; why, callers with the scope
+    `personal` are told."""
     served = services.live.served
     return CatalogState(
         revision=served.revision,
         segments=len(served.catalog.segments),
         schemes={scheme: list(members) for scheme, members in served.catalog.schemes.items()},
         models=_models(services),
-        refused=_refused(services),
+        refused=_refused(services, view),
     )
 
 
@@ -105,14 +107,15 @@ def _models(services: Services) -> dict[str, ActiveModel]:
     }
 
 
-def _refused(services: Services) -> list[Refused]:
+def _refused(services: Services, view: View) -> list[Refused]:
     served = services.live.served
     segments = [
         Refused(
             kind="segment",
             key=refusal.key,
             problems=[
-                Fault(pointer=p.pointer, code=p.code, detail=p.detail) for p in refusal.problems
+                Fault(pointer=p.pointer, code=p.code, detail=p.detail)
+                for p in view.of_others(refusal.problems)
             ],
         )
         for refusal in served.catalog.refused

@@ -118,9 +118,9 @@ def not_found(what: str) -> HttpProblem:
     return HttpProblem(404, "not_found", what)
 
 
-def conflicting(conflict: Conflict) -> HttpProblem:
-    """409: it contradicts what is there."""
-    return HttpProblem(409, conflict.code, str(conflict), conflict.problems)
+def conflicting(conflict: Conflict, problems: Sequence[Fault] = ()) -> HttpProblem:
+    """409: it contradicts what is there. `problems`: its own, as they are told to the caller."""
+    return HttpProblem(409, conflict.code, str(conflict), problems)
 
 
 def unavailable(detail: str) -> HttpProblem:

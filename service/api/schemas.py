@@ -226,9 +226,15 @@ class PersonNamed(Strict):
 
 REASON: dict[str, Any] = {
     "type": "object",
-    "description": "Why: new traits, time, a changed list, definition or model, or catching up.",
+    "description": "Why: new traits or events, time, an import, a merge, a changed list, definition, "
+    "model or rank, or catching up.",
     "properties": {
-        "kind": {"enum": ["trait", "time", "list", "definition", "model", "catch_up"]},
+        "kind": {
+            "enum": [
+                "trait", "event", "time", "list", "import", "definition", "model", "rank", "merge",
+                "catch_up",
+            ]
+        },
         "traits": {
             "type": "array",
             "items": {"type": "string"},
@@ -387,6 +393,10 @@ class Trait(TraitDeclaration):
     """A trait: what is declared of it, and what customers have."""
 
     name: str
+    masked: list[str] = Field(
+        default=[],
+        description='Places whose value is "***", because conditions name personal values there.',
+    )
     kind: Literal["given", "derived", "ready_made"] = Field(
         default="given",
         description="Told by callers; computed as defined here; or computed without being defined, "

@@ -47,7 +47,7 @@ def changing(key: str, told: Callable[[Sequence[Problem]], list[Problem]] = list
     except Unknown as error:
         raise not_found(f"there is no segment {key}") from error
     except Conflict as conflict:
-        raise conflicting(conflict) from conflict
+        raise conflicting(conflict, told(conflict.problems)) from conflict
     except MayNotPublish as error:
         raise forbidden(Scope.PUBLISH) from error
 

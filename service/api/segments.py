@@ -191,7 +191,7 @@ async def patch_segment(
             raise invalid([fault_of(fault, fault["loc"]) for fault in error.errors()]) from error
         new = wanted(key, document, row.version)
         try:
-            with changing(key, view.teller(new.definition, theirs="condition" in patch)):
+            with changing(key, view.teller(new.definition, theirs=_brings_rules(patch))):
                 [saved] = await services.publisher.save(
                     [new],
                     author=author,
@@ -202,6 +202,13 @@ async def patch_segment(
             continue  # somebody changed it meanwhile: the patch applies to what is there now
     response.headers["etag"] = etag(saved)
     return await shown_saved(services, saved, view)
+
+
+def _brings_rules(patch: dict[str, Any]) -> bool:
+    """Whether all rules of the patched condition are the patch's: it can't change a part of them,
+    but what is around them."""
+    condition = patch.get("condition")
+    return isinstance(condition, dict) and "rules" in condition
 
 
 def _merged(target: Any, patch: Any) -> Any:

@@ -28,8 +28,10 @@ def trait(row: TraitRow, counted: Counted | None, served: Served, personal: Pers
     if kind == "ready_made":
         definition = {**READY_MADE[row.name], **definition}
     hidden = personal.touches(row.name)
+    definition, masked = personal.definition(definition)
     known = {
         **definition,
+        "masked": masked,
         "name": row.name,
         "kind": kind,
         "declared": row.definition is not None,

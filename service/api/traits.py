@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 from service.api import paging
 from service.api.bodies import BodyRoute
 from service.api.callers import WithAuthor, WithCaller, forbidden
+from service.api.masking import View, WithView
 from service.api.paths import TraitName
 from service.api.problems import conflicting, invalid, not_found
 from service.api.schemas import (
@@ -105,6 +106,7 @@ async def declare_trait(
     services: WithServices,
     name: TraitName,
     declaration: TraitDeclaration,
+    view: WithView,
     who: WithCaller,
     author: WithAuthor,
 ) -> Trait:
@@ -115,7 +117,8 @@ async def declare_trait(
     definition = declaration.model_dump(mode="json", exclude_none=True)
     if not declaration.personal:
         del definition["personal"]
-    with _refusals(name):
+    view.check_trait(definition)
+    with _refusals(name, view):
         await services.publisher.declare_trait(
             _checked(name),
             definition,
@@ -123,7 +126,7 @@ async def declare_trait(
             may_reveal=who.may(Scope.PERSONAL),
             may_publish=who.may(Scope.PUBLISH),
         )
-    return Trait(name=name, **definition)
+    return Trait.model_validate({"name": name, **view.trait(definition)})
 
 
 @router.post("/{name}/refresh", status_code=202)
@@ -141,11 +144,11 @@ async def refresh_rank(services: WithServices, name: TraitName) -> RankRefresh:
 
 @router.delete("/{name}", status_code=204)
 async def withdraw_trait(
-    services: WithServices, name: TraitName, who: WithCaller, author: WithAuthor
+    services: WithServices, name: TraitName, view: WithView, who: WithCaller, author: WithAuthor
 ) -> None:
     """Withdraw a declaration; values stay as they are. A type that active segments read needs the
     scope `publish`."""
-    with _refusals(name):
+    with _refusals(name, view):
         await services.publisher.withdraw_trait(
             _checked(name),
             author=author,
@@ -155,7 +158,7 @@ async def withdraw_trait(
 
 
 @contextmanager
-def _refusals(name: str) -> Iterator[None]:
+def _refusals(name: str, view: View) -> Iterator[None]:
     """What speaks against a change of a declaration, as callers see it."""
     try:
         yield
@@ -164,7 +167,7 @@ def _refusals(name: str) -> Iterator[None]:
     except Invalid as error:
         raise invalid(error.problems) from error
     except Conflict as conflict:
-        raise conflicting(conflict) from conflict
+        raise conflicting(conflict, view.of_others(conflict.problems)) from conflict
     except MayNotReveal as error:
         raise forbidden(Scope.PERSONAL) from error
     except MayNotPublish as error:
