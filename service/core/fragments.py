@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from service.core.decisions import PERSON
 from service.core.merging import Merge, Written, value_at, write_paths
 
 
@@ -19,7 +20,7 @@ class Fragment:
     customer_id: str
     first_seen: int
     last_seen: int
-    type: str = "person"
+    type: str = PERSON
     traits: dict[str, Any] = field(default_factory=dict)
     times: dict[str, Written] = field(default_factory=dict)
     sequence: int = 0

@@ -17,7 +17,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.core.access import Author
-from service.core.decisions import Decision, Input, State, Transition
+from service.core.decisions import GUEST, PERSON, Decision, Input, State, Transition
 from service.core.fragments import Fragment, Regrouping, joined, regroup
 from service.core.identities import Claim, Identity, Link, roots
 from service.core.instants import to_datetime
@@ -80,8 +80,6 @@ class Holding:
         self._held: set[str] = set()
         # Rows that were put only to be held.
         self.put: set[str] = set()
-        # Ids that messages came with, and when: somebody's own, whatever is joined to them.
-        self.told: dict[str, int] = {}
 
     async def hold(self, customer_ids: Collection[str]) -> None:
         """Hold the rows of these ids until the transaction ends."""
@@ -158,7 +156,6 @@ class Linker:
                 raw, {who: each for who, each in unnamed.items() if who not in erased}
             )
             joining = [each for each in timely if each.verified]
-            holding.told |= {each.claimant: each.at for each in joining}
             return {who for each in joining for who in (each.customer_id, each.claimant)}
 
         await self.change(keep)
@@ -247,13 +244,14 @@ class Linker:
                 fragments[state.customer_id] = fragment_of(state)
             elif state.customer_id in fragments:
                 fragments[state.customer_id].sequence = state.sequence
-        theirs = {concerned.after.get(each, each) for each in fragments}
-        for who, at in holding.told.items():
-            if who not in fragments and concerned.after.get(who, who) in theirs:
-                fragments[who] = Fragment(who, at, at)
+        now = self._clock()
+        unseen = {concerned.after.get(each, each) for each in fragments} - fragments.keys()
+        guests = await identities.guests(raw, unseen) if unseen else ()
+        for root in unseen:
+            # Known by what was joined to them before anything came with their own id.
+            fragments[root] = Fragment(root, now, now, GUEST if root in guests else PERSON)
         change = regroup(concerned.before, concerned.after, fragments)
         await identities.link(raw, change.links, change.alone)
-        now = self._clock()
         await self._take_out(raw, change, found, fragments, now)
         people = {root: _person(root, found, change.people[root]) for root in change.people}
         await self._decide(raw, served, people, found, now)

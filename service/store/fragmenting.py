@@ -56,19 +56,23 @@ async def keep(
         and work.given is not None
         and work.given.seen
         and decision.state.fragmented
-        and decision.folded
+        and (decision.folded or work.given.came_with is not None)
     }
     if not told:
         return
     known = await identities.fragments(connection, told.keys())
+    changed: list[Fragment] = []
     changes: list[tuple[str, Change]] = []
     for customer_id, (given, decision) in told.items():
-        fragment = known.setdefault(customer_id, Fragment(customer_id, given.at, given.at))
-        fragment.first_seen = min(fragment.first_seen, given.at)
-        fragment.last_seen = max(fragment.last_seen, given.at)
+        fragment = known.get(customer_id) or Fragment(customer_id, given.at, given.at, given.type)
+        before = fragment.times
         for patch in decision.folded:
             merged = merge(fragment.traits, fragment.times, patch.traits, patch.written, schema)
             fragment.traits, fragment.times = merged.traits, merged.times
             changes += [(customer_id, change) for change in merged.changes]
-    await identities.keep_fragments(connection, known.values())
+        if customer_id not in known or fragment.times != before:
+            fragment.first_seen = min(fragment.first_seen, given.at)
+            fragment.last_seen = max(fragment.last_seen, given.at)
+            changed.append(fragment)
+    await identities.keep_fragments(connection, changed)
     await identities.remember(connection, changes)

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from service.core.fragments import Fragment
-from service.core.identities import Claim, Identity, Link, earliest, precedence
+from service.core.identities import ANONYMOUS, Claim, Identity, Link, earliest, precedence
 from service.core.instants import from_datetime, to_datetime
 from service.core.merging import Change
 from service.store.states import Connection, decode_times, encode_times
@@ -46,7 +46,7 @@ _UNDO = """update claims set undone_at = $3
 _NAME = """insert into identities (customer_id, kind, value)
   select * from unnest($1::text[], $2::text[], $3::text[]) order by 1 on conflict do nothing"""
 
-_NAMED = "select customer_id from identities where customer_id = any($1::text[])"
+_NAMED = "select customer_id, kind from identities where customer_id = any($1::text[])"
 
 _NAMED_OF = """select kind, value, bool_or(verified) as verified
   from (select customer_id, true as verified from unnest($1::text[]) as own (customer_id)
@@ -274,6 +274,12 @@ async def named(
     is verified."""
     rows = await connection.fetch(_NAMED_OF, list(customer_ids))
     return [(Identity(row["kind"], row["value"]), row["verified"]) for row in rows]
+
+
+async def guests(connection: Connection, customer_ids: Collection[str]) -> set[str]:
+    """Those of these ids that are an address's, or a vendor's id's."""
+    rows = await connection.fetch(_NAMED, list(customer_ids))
+    return {row["customer_id"] for row in rows if row["kind"] != ANONYMOUS}
 
 
 async def claimants(connection: Connection, customer_id: str) -> list[str]:

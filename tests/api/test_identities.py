@@ -55,16 +55,20 @@ def given(customer: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def counting(service: Service, key: str, event: str, count: int) -> None:
+    rule = {
+        "field": f"event:{event}",
+        "aggregate": {"function": "count"},
+        "operator": ">=",
+        "value": count,
+    }
+    document = {"condition": {"combinator": "and", "rules": [rule]}}
+    assert service.ask("put", f"/segments/{key}", json=document).is_success
+
+
 def buyers(service: Service) -> None:
     for count in (1, 2, 3):
-        rule = {
-            "field": "event:Order Completed",
-            "aggregate": {"function": "count"},
-            "operator": ">=",
-            "value": count,
-        }
-        document = {"condition": {"combinator": "and", "rules": [rule]}}
-        assert service.ask("put", f"/segments/bought-{count}", json=document).is_success
+        counting(service, f"bought-{count}", "Order Completed", count)
 
 
 def test_what_a_visitor_did_is_the_customers_once_they_are_known(fresh: Service) -> None:
