@@ -12,6 +12,7 @@ import structlog
 
 from service.api import problems
 from service.api.answers import AnswerEncoder
+from service.api.callers import still_let_in
 from service.api.decoding import check_tree, decode
 from service.api.problems import HttpProblem, invalid, unavailable
 from service.core.access import LOCAL
@@ -224,7 +225,8 @@ class ClientGone(Exception):
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The request's whole body, at most `limit` bytes. Raises HttpProblem 413, ClientGone."""
+    """The request's whole body, at most `limit` bytes. Raises HttpProblem 401 where the caller's
+    key has ended by then, 413, ClientGone."""
     message = await receive()
     if message["type"] == "http.disconnect":
         raise ClientGone
@@ -243,6 +245,7 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
         body = b"".join(chunks)
     if len(body) > limit:
         raise HttpProblem(413, "too_large", f"the body may have {limit:,} bytes at most")
+    still_let_in(scope)
     return body
 
 

@@ -8,7 +8,6 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from service.api.assign import ClientGone, Receive, Scope, Send, read_body
-from service.api.callers import still_let_in
 from service.api.decoding import check_document, decode, without_mark
 from service.api.idempotency import REPEATABLE, repeatable
 from service.api.problems import HttpProblem
@@ -42,7 +41,6 @@ class BodyRoute(APIRoute):
                 )
             except ClientGone:
                 return Response(status_code=_CLIENT_GONE)
-            still_let_in(request)
             check(request, body, settings.json_depth)
 
             async def again() -> dict[str, Any]:

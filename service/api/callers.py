@@ -1,12 +1,12 @@
 """Who asks: the caller whom the door let in, and the author of what they change."""
 
-from typing import Annotated
+from collections.abc import Callable, MutableMapping
+from typing import Annotated, Any
 from urllib.parse import unquote_to_bytes
 
 from fastapi import Depends, Header, Request
 
 from service.api.problems import HttpProblem, invalid
-from service.api.services import Services
 from service.core.access import Author, Caller, Scope
 from service.core.parsing import Problem
 
@@ -38,11 +38,11 @@ def author(who: WithCaller, reason: Reason = None) -> Author:
 WithAuthor = Annotated[Author, Depends(author)]
 
 
-def still_let_in(request: Request) -> None:
+def still_let_in(scope: MutableMapping[str, Any]) -> None:
     """Whether the caller's key is one still, now that their body is here, which may have taken
     long. Raises HttpProblem 401."""
-    services: Services = request.app.state.services
-    if not services.keyring.holds(caller(request).key_id, services.clock()):
+    still: Callable[[Caller], bool] = scope["still"]
+    if not still(scope["caller"]):
         detail = "this key was revoked, or has expired, before all of the request was here"
         raise HttpProblem(401, "key_refused", detail)
 

@@ -27,7 +27,8 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 
 class Door:
-    """Lets requests through to an application with `scope["caller"]` set, or refuses them."""
+    """Lets requests through to an application with `scope["caller"]` set, or refuses them.
+    `scope["still"]` tells later whether that caller would still be let in."""
 
     def __init__(
         self, inner: Any, table: Table, keyring: KeyRing, clock: Callable[[], int],
@@ -63,7 +64,13 @@ class Door:
             path = "unmatched" if route is None else route.path
             self._observe(path, problem.status, time.perf_counter() - started)
             return
+        scope["still"] = self._still
         await self.inner(scope, receive, send)
+
+    def _still(self, caller: Caller) -> bool:
+        """Whether who was let in would be now: by a key that is one still, or by none where none
+        is needed."""
+        return caller is NOBODY or self._keyring.holds(caller.key_id, self._clock())
 
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

@@ -199,7 +199,7 @@ async def arriving(request: Request, services: Services) -> AsyncIterator[bytes]
                 chunk = await anext(chunks)
         except StopAsyncIteration:
             await services.keyring.look(services.database)
-            still_let_in(request)
+            still_let_in(request.scope)
             return
         except TimeoutError as error:
             raise ClientDisconnect from error

@@ -184,6 +184,17 @@ def test_revoking(fresh: Service) -> None:
         ("put", "/segments/guests/members", "text/csv", [b"c-1\n", b"c-2\n"]),
         ("put", "/segments/guests", "application/json", [b'{"name": ', b'"Others"}']),
         ("post", "/segments/guests/members", "application/json", [b'{"add": ["c', b'-1"]}']),
+        # All at once, but late.
+        ("post", "/segments/guests/members", "application/json", [b"", b'{"add": ["c-1"]}']),
+        ("put", "/rates", "text/csv", [b"currency,day,", b"rate\nEUR,2026-11-21,1.09\n"]),
+        ("post", "/assign", "application/json", [b'{"custom', b'er_id": "c-1"}']),
+        ("post", "/assign", "application/json", [b"", b'{"customer_id": "c-1"}']),
+        (
+            "post",
+            "/assign/batch",
+            "application/json",
+            [b'{"customers": [{', b'"customer_id": "c-1"}]}'],
+        ),
     ],
 )
 def test_a_key_that_ends_while_a_body_comes_changes_nothing(
@@ -194,7 +205,7 @@ def test_a_key_that_ends_while_a_body_comes_changes_nothing(
     headers = {"content-type": content_type}
     if ended != "not local":
         admin = make(fresh)["key"]
-        wanted = {"scopes": ["write", "publish"], "expires_at": format_instant(NOW + DAY)}
+        wanted = {"scopes": ["assign", "write", "publish"], "expires_at": format_instant(NOW + DAY)}
         made = make(fresh, admin, **wanted)
         headers |= bearer(made["key"])
 
@@ -207,7 +218,7 @@ def test_a_key_that_ends_while_a_body_comes_changes_nothing(
                 async with fresh.process.database.engine.begin() as connection:
                     now = to_datetime(NOW)
                     assert await stored.revoke(connection, SYSTEM, now, made["id"])
-                if content_type == "application/json":
+                if method == "post" or path != "/segments/guests/members":
                     await eventually(lambda: not fresh.process.services.keyring.holds(
                         made["id"], NOW))  # fmt: skip
             case "expired":
@@ -220,6 +231,27 @@ def test_a_key_that_ends_while_a_body_comes_changes_nothing(
     assert (answer.status_code, shaped(answer)["code"]) == (401, "key_refused")
     assert fresh.rows("select count(*) from list_members") == [(0,)]
     assert fresh.rows("select version from segments") == [(1,)]
+    assert fresh.rows("select count(*) from customers") == [(0,)]
+    assert fresh.rows("select count(*) from rates") == [(0,)]
+
+
+def test_a_key_that_ends_is_not_given_an_answer_again(fresh: Service) -> None:
+    """Such as one that holds a key which is shown only once."""
+    admin = make(fresh)["key"]
+    made = make(fresh, admin)
+    headers = {**bearer(made["key"]), "idempotency-key": "abc", "content-type": "application/json"}
+    parts = [b'{"name": "More", "sc', b'opes": ["admin"]}']
+    first = fresh.ask("post", "/keys", content=b"".join(parts), headers=headers)
+    assert first.status_code == 201, first.text
+
+    async def body() -> AsyncIterator[bytes]:
+        yield parts[0]
+        await fresh.client.delete(f"/keys/{made['id']}", headers=bearer(admin))
+        yield parts[1]
+
+    answer = fresh.ask("post", "/keys", content=body(), headers=headers)
+    assert (answer.status_code, shaped(answer)["code"]) == (401, "key_refused")
+    assert first.json()["key"] not in answer.text
 
 
 def test_a_key_does_not_revoke_itself(fresh: Service) -> None:
