@@ -80,6 +80,9 @@ class Series:
 
     def entries(self, event: Event, zone: tzinfo) -> Iterator[Entry]:
         """What an event of such a name adds to the series."""
+        if self.where is None and self.each is None and self.of is None:
+            yield event.at, None
+            return
         moment = Moment(event.at, zone)
         for profile in self._profiles(event):
             if self.where is None or evaluate(self.where, profile, moment, _nobody) is True:
@@ -164,7 +167,7 @@ def _value_at(profile: Mapping[str, Any], path: Path, *, whole: bool = False) ->
     """The scalar at a path (with `whole`, anything); None where there is none."""
     node: Any = profile
     for step in path:
-        node = node.get(step) if isinstance(node, Mapping) else None
+        node = node.get(step) if isinstance(node, dict) else None
     return node if whole or isinstance(node, str | int | float | bool) else None
 
 

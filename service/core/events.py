@@ -1,15 +1,13 @@
 """Events: something that a customer did, at a time of its own."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 # Sources that name no store of their own tell of the orders of one and the same.
 DEFAULT_STORE = "default"
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One event. `at`: microseconds since the epoch, when it happened; `message_id` and `source`
     name the message that told of it, which is taken once; `store`: whose orders it tells of."""
 

@@ -41,6 +41,11 @@ class Watched:
         self.indexes = indexes
         self.zone = zone
         self._timed = any(index.is_timed for index in indexes)
+        # How long its window is, where that and the events' own times are all there is to it.
+        within = aggregate.within
+        plain = aggregate.between is None and not (within is not None and within.months)
+        self._plain = plain and not self._timed
+        self._micros = 0 if within is None else within.micros
         # Where only cuts between numbers matter, whether a number that falls has passed one.
         numbers = all(index.form in (Form.NUMBERS, Form.PRESENCE) for index in indexes)
         self._lanes = [index.numbers for index in indexes if numbers and index.numbers is not None]
@@ -57,6 +62,10 @@ class Watched:
 
     def standing(self, timeline: Timeline, now: int) -> Standing:
         """What it rules out at an instant, and until when."""
+        if self._plain:
+            first, last = self._window(timeline, now)
+            value = self.aggregate.over(timeline, first, last)
+            return Standing(self.out(value, now), self._until(timeline, first, last, now))
         value = self.value(timeline, now)
         changes = [self.next_change(timeline, now)]
         if self._timed:
@@ -67,30 +76,34 @@ class Watched:
     def next_change(self, timeline: Timeline, now: int) -> int | None:
         """The first instant after `now` at which events that come or leave could change what
         conditions make of the value: a lower bound; None: never."""
-        aggregate, times = self.aggregate, timeline.times
-        if not self.indexes or not times:
+        if not self.indexes or not timeline.times:
             return None
+        if self._plain:
+            return self._until(timeline, *self._window(timeline, now), now)
         if self._timed:
             # What a value rules out moves by itself: each value counts.
-            return next_window_change(aggregate, times, now, self.zone)
-        within = aggregate.within
-        if aggregate.between is not None or (within is not None and within.months):
-            return self._walked(timeline, now)
+            return next_window_change(self.aggregate, timeline.times, now, self.zone)
+        return self._walked(timeline, now)
+
+    def _window(self, timeline: Timeline, now: int) -> tuple[int, int]:
+        times = timeline.times
         last = bisect_right(times, now)
+        return (bisect_right(times, now - self._micros, 0, last) if self._micros else 0), last
+
+    def _until(self, timeline: Timeline, first: int, last: int, now: int) -> int | None:
+        times = timeline.times
         comes = times[last] if last < len(times) else None
-        if within is None:
+        if not self._micros or first == last:
             return comes
-        leaves = self._leaves(timeline, bisect_right(times, now - within.micros), last, now)
+        leaves = self._leaves(timeline, first, last, now)
         if leaves is None:
             return comes
-        leaves += within.micros
-        return leaves if comes is None else min(leaves, comes)
+        leaves += self._micros
+        return leaves if comes is None or leaves < comes else comes
 
     def _leaves(self, timeline: Timeline, first: int, last: int, now: int) -> int | None:
         """The time of the first of these events without which, and without those before it, the
         value could be seen as another."""
-        if first == last:
-            return None
         if self._falls is not None and (place := self._falls(self, timeline, first, last)) != first:
             return None if place is None else timeline.times[place]
         out = self.out(self._of(timeline, first, last), now)
@@ -126,8 +139,12 @@ class Watched:
 
     def below(self, value: int) -> int | None:
         """The nearest cut at or below an integer: what is less is seen as another."""
-        cuts = [cut for lane in self._lanes if (cut := lane.below(value)) is not None]
-        return max(cuts, default=None)
+        nearest: int | None = None
+        for lane in self._lanes:
+            cut = lane.below(value)
+            if cut is not None and (nearest is None or cut > nearest):
+                nearest = cut
+        return nearest
 
 
 # Of some events of a timeline, the place of the first without which, and without those before it,

@@ -19,14 +19,25 @@ from service.core.traits import is_number
 MOST_DECIMALS = 9
 _LARGEST = 2**62
 
+# A timeline as it is stored: the instants, the decimals, and the values: packed integers, any JSON
+# by itself, or None.
+Packed = tuple[bytes, int | None, Any]
+
 Entry = tuple[int, Any]  # microseconds since the epoch, a JSON scalar (None: no value is kept)
 
 
 class Timeline:
     """The events of one kind, sorted. `times`: microseconds since the epoch. `values`: None where
-    nothing is kept of them; integers of `decimals` decimals; or, where that is None, any JSON."""
+    nothing is kept of them; integers of `decimals` decimals; or, where that is None, any JSON.
 
-    __slots__ = ("_sums", "decimals", "times", "values")
+    Of a customer's many timelines one event touches few: a stored one is unpacked when it is asked.
+    """
+
+    __slots__ = ("_packed", "_sums", "decimals", "times", "values")
+
+    times: "array[int]"
+    values: "array[int] | list[Any] | None"
+    decimals: int | None
 
     def __init__(
         self,
@@ -38,6 +49,32 @@ class Timeline:
         self.values = values
         self.decimals = decimals
         self._sums: list[int] | None = None
+        self._packed: Packed | None = None
+
+    @classmethod
+    def unpacked(cls, packed: Packed) -> "Timeline":
+        """A timeline from how it is stored."""
+        timeline = cls.__new__(cls)
+        timeline._packed = packed
+        timeline._sums = None
+        timeline.decimals = packed[1]
+        return timeline
+
+    def packed(self) -> Packed:
+        """How it is stored."""
+        if self._packed is not None:
+            return self._packed
+        values = self.values.tobytes() if isinstance(self.values, array) else self.values
+        return self.times.tobytes(), self.decimals, values
+
+    def __getattr__(self, name: str) -> Any:
+        # Only asked for what is not there: the columns of what was not unpacked yet.
+        if name not in ("times", "values") or self._packed is None:
+            raise AttributeError(name)
+        times, _, values = self._packed
+        self.times = _array(times)
+        self.values = _array(values) if isinstance(values, bytes) else values
+        return getattr(self, name)
 
     def __len__(self) -> int:
         return len(self.times)
@@ -64,7 +101,12 @@ class Timeline:
         """Put entries in their places. Those of one instant stand in the order of their values, so
         that it does not matter which arrives first."""
         self._sums = None
-        for at, value in entries:
+        found = list(entries)
+        if not found:
+            return
+        _ = self.times  # unpacked
+        self._packed = None
+        for at, value in found:
             if value is None:
                 place = bisect_right(self.times, at)
             else:
@@ -118,6 +160,12 @@ class Timeline:
         if self.decimals is None:
             return list(values)
         return [number(value, self.decimals) for value in values]
+
+
+def _array(data: bytes) -> "array[int]":
+    numbers = array("q")
+    numbers.frombytes(data)
+    return numbers
 
 
 def number(scaled: int, decimals: int) -> int | float:

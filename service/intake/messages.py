@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from service.core.decisions import PERSON
 from service.core.events import Event
 from service.core.identities import Claim, Identity
 from service.core.problems import Problem
 
+_NONE: Mapping[str, Identity] = MappingProxyType({})
 
-@dataclass(frozen=True, slots=True)
-class Message:
+
+class Message(NamedTuple):
     """One message about one customer. `at`: microseconds since the epoch, when it happened;
     `traits`: a patch of given traits, maybe empty; `raw`: the message as it came."""
 
@@ -23,7 +25,7 @@ class Message:
     raw: bytes
     # What it tells of who is whom, and what customer ids of identities stand for.
     claims: Sequence[Claim] = ()
-    names: Mapping[str, Identity] = field(default_factory=dict)
+    names: Mapping[str, Identity] = _NONE
     type: str = PERSON
 
 

@@ -4,7 +4,7 @@ Work waits in a bounded queue. A batch takes at most one piece of work a custome
 customers' rows, decides, writes, commits, and only then answers. A row that another process holds
 is left for the next batch; later work for the same customer waits behind it, in arrival order.
 
-While the database works for one batch, this process can decide another: where a whole batch waits
+While the database works for one batch, this process can decide another: where half a batch waits
 besides, a second transaction takes it.
 """
 
@@ -110,8 +110,9 @@ class Writer:
         self._behind: dict[str, deque[Work]] = {}
         self._waiting = 0
         self._wake = asyncio.Event()
-        # A whole batch waits.
-        self._full = asyncio.Event()
+        # Less than this waits for the first lane: few large transactions cost less than many.
+        self._worth_help = max(1, batch // 2)
+        self._much = asyncio.Event()
         # By the lane.
         self._connections: dict[int, Any] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -134,7 +135,7 @@ class Writer:
         """Finish what was accepted, then stop."""
         self._stopping = True
         self._wake.set()
-        self._full.set()
+        self._much.set()
         for task in self._tasks:
             await task
         if self._alone:
@@ -165,8 +166,8 @@ class Writer:
             self._behind[work.customer_id] = deque()
             queue.append(work)
             self._wake.set()
-            if len(self._ready) >= self._batch_limit:
-                self._full.set()
+            if len(self._ready) >= self._worth_help:
+                self._much.set()
         else:
             behind.append(work)
         return work.answer
@@ -183,11 +184,11 @@ class Writer:
 
     async def _help(self, lane: int) -> None:
         while not self._stopping:
-            if len(self._ready) >= self._batch_limit:
+            if len(self._ready) >= self._worth_help:
                 await self._work(lane)
             else:
-                self._full.clear()
-                await self._full.wait()
+                self._much.clear()
+                await self._much.wait()
 
     async def _work(self, lane: int) -> None:
         batch = self._take()

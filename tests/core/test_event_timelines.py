@@ -1,6 +1,7 @@
 """Random lives: events, late ones among them, and time going by. At every decision the memberships
 are what a plain look at all events says, and until `valid_until` that stays so."""
 
+from copy import deepcopy
 from datetime import UTC, tzinfo
 from random import Random
 from typing import Any
@@ -17,6 +18,8 @@ from service.core.deriving import Derivations
 from service.core.events import Event
 from service.core.instants import DAY, HOUR, LAST, parse_instant
 from service.core.parsing import Schema
+from service.core.timelines import Timeline
+from service.store.events import decode, encode
 from tests.core.specification import members
 
 START = parse_instant("2026-01-25T12:00:00Z", UTC) or 0
@@ -139,3 +142,18 @@ def test_the_order_of_arrival_does_not_matter(chunks: int) -> None:
             ).state
         ends.append((state.histories, set(state.memberships)))
     assert all(end == ends[0] for end in ends)
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from([None, 1, 2.5, 10**19, "x", True]))))
+def test_a_stored_timeline_is_what_it_was(entries: list[tuple[int, Any]]) -> None:
+    kept = [entry for entry in entries if (entry[1] is None) == (entries[0][1] is None)]
+    timeline = Timeline.of(kept)
+    stored = decode(encode({"a": timeline}, ["a", "b"]))
+    assert encode(stored, ["a", "b"]) == encode({"a": timeline}, ["a", "b"])
+    assert deepcopy(stored["a"]) == stored["a"] == timeline
+    assert len(stored["b"]) == 0
+    again = decode(encode({"a": timeline}, ["a"]))["a"]
+    again.add(kept[:1])
+    timeline.add(kept[:1])
+    assert again == timeline
+    assert decode(encode({"a": again}, ["a"]))["a"] == timeline
