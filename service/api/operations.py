@@ -55,7 +55,7 @@ async def readyz(services: WithServices, view: WithView, response: Response) -> 
             ready=True,
             revision=served.revision,
             segments=len(served.catalog.segments),
-            refused=[each for each in refused if each.kind == "segment"],
+            refused=[each for each in refused if each.kind != "model"],
         ),
         models=ModelsReadiness(
             ready=not served.refused_models,
@@ -120,6 +120,17 @@ def _refused(services: Services, view: View) -> list[Refused]:
         )
         for refusal in served.catalog.refused
     ]
+    traits = [
+        Refused(
+            kind="trait",
+            key=name,
+            problems=[
+                Fault(pointer=p.pointer, code=p.code, detail=p.detail)
+                for p in view.of_others(problems)
+            ],
+        )
+        for name, problems in sorted(served.catalog.refused_traits.items())
+    ]
     models = [
         Refused(
             kind="model",
@@ -128,7 +139,7 @@ def _refused(services: Services, view: View) -> list[Refused]:
         )
         for model in served.refused_models
     ]
-    return segments + models
+    return segments + traits + models
 
 
 def _job(row: JobRow) -> Job:

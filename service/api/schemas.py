@@ -458,7 +458,7 @@ class JobPage(Page):
 class Refused(BaseModel):
     """A definition or a model that is not served, and why."""
 
-    kind: Literal["segment", "model"]
+    kind: Literal["segment", "trait", "model"]
     key: str
     problems: list[Fault]
 

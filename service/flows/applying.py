@@ -14,6 +14,7 @@ from service.core.blocks import BlockPlan, match_block
 from service.core.catalog import Catalog, Segment
 from service.core.columns import Block, Flags
 from service.core.decisions import State
+from service.core.exclusion import excluded
 from service.core.profiles import derived_of, profile_of
 from service.core.sameness import same
 from service.flows import following
@@ -112,8 +113,7 @@ class Applier:
         catalog = self._live.served.catalog
         checked = await asyncio.to_thread(check, catalog, whole, rows, now)
         for before, after in zip(rows, checked, strict=True):
-            is_list = after.condition is None
-            if before is not None and (before.kind == "list") != is_list:
+            if before is not None and (before.kind == "list") != (after.kind == "list"):
                 detail = f"{before.key} is a {before.kind}; make another segment with another key"
                 raise Conflict("kind", detail)
         steps = [
@@ -199,11 +199,12 @@ class _Effect:
             for state, output, more in zip(batch, outputs, derived, strict=True)
         ]
         result = match_block(plan, Block.from_profiles(profiles, plan.fields), now, on_lists)
+        counted = np.fromiter((not excluded(each) for each in known), bool, len(batch))
         moved = np.zeros(len(batch), dtype=bool)
         nobody = np.zeros(len(batch), dtype=bool)
         for key in self._entering:
             was = np.fromiter((key in state.memberships for state in batch), bool, len(batch))
-            is_ = result.members(key) if key in served.catalog.segments else nobody
+            is_ = result.members(key) & counted if key in served.catalog.segments else nobody
             self._entering[key] += int((is_ & ~was).sum())
             self._leaving[key] += int((was & ~is_).sum())
             moved |= was ^ is_

@@ -6,7 +6,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC
 from typing import Any
 
-from service.core.catalog import Catalog, Definition, Segment, segment_of, shared_priority
+from service.core.catalog import (
+    Catalog,
+    Definition,
+    Segment,
+    segment_of,
+    shared_priority,
+    without_traits,
+)
 from service.core.conditions import Condition, Rule, Source, models_of
 from service.core.consent import KNOWN_OF_ALL
 from service.core.english import summarise
@@ -48,10 +55,11 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A definition that may be saved: its condition (None: a list), what that is in English, and
-    what its author should know."""
+    """A definition that may be saved: its condition (None: there is none, or it can't be read any
+    more), its kind, what it is in English, and what its author should know."""
 
     condition: Condition | None
+    kind: str
     summary: str
     warnings: tuple[Problem, ...] = ()
 
@@ -94,6 +102,7 @@ def check(
     prefixes = [""] if len(wanted) == 1 else [f"/{index}" for index in range(len(wanted))]
     problems: list[Problem] = []
     conditions: list[Condition | None] = []
+    unread: dict[str, list[Problem]] = {}
     proposed = dict(catalog.segments)
     for each, before, prefix in zip(wanted, known, prefixes, strict=True):
         proposed.pop(each.key, None)
@@ -104,15 +113,22 @@ def check(
             try:
                 condition = parse_condition(document, catalog.schema, f"{prefix}/condition")
             except Invalid as fault:
-                problems += fault.problems
+                if _stays(each, before):
+                    unread[each.key] = fault.problems
+                else:
+                    problems += fault.problems
         conditions.append(condition)
         if each.status == "active":
             proposed[each.key] = _segment(each, condition)
     if problems:
         raise Invalid(problems)
-    for each, prefix in zip(wanted, prefixes, strict=True):
+    for each, before, prefix in zip(wanted, known, prefixes, strict=True):
         if each.status == "active":
             problems += _stands(proposed, proposed[each.key], prefix)
+            if decides_anew(each, before):
+                problems += without_traits(
+                    proposed[each.key], catalog.refused_traits, f"{prefix}/condition"
+                )
         else:
             not_in_use(each.key, proposed)
     if problems:
@@ -138,14 +154,26 @@ def check(
             ]
     if problems:
         raise Invalid(problems[:FINDINGS])
-    return [
-        Checked(
-            condition,
-            LIST_SUMMARY if condition is None else summarise(condition),
-            tuple(map(_problem, found[each.key][:FINDINGS])),
-        )
-        for each, condition in zip(wanted, conditions, strict=True)
-    ]
+    result = []
+    for each, before, condition in zip(wanted, known, conditions, strict=True):
+        if before is not None and each.key in unread:
+            result.append(Checked(None, before.kind, before.summary, tuple(unread[each.key])))
+            continue
+        warnings = without_traits(_segment(each, condition), catalog.refused_traits)
+        warnings += map(_problem, found[each.key][:FINDINGS])
+        summary = LIST_SUMMARY if condition is None else summarise(condition)
+        result.append(Checked(condition, kind_of(condition), summary, tuple(warnings)))
+    return result
+
+
+def _stays(each: Wanted, before: SegmentRow | None) -> bool:
+    """Whether what is not active keeps the condition that it had, which types of traits declared
+    since may have made one that can't be read."""
+    return (
+        each.status != "active"
+        and before is not None
+        and same(before.definition.get("condition"), each.definition.get("condition"))
+    )
 
 
 def not_in_use(key: str, segments: Mapping[str, Segment]) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 from service.core.derived.definitions import kinds_in
 from service.core.derived.ready_made import READY_MADE
-from service.core.written import fields_written, made_of, reads_written, touches
 from service.core.parsing import Invalid, Problem
 from service.core.traits import TraitType, type_english
+from service.core.written import fields_written, made_of, reads_written, touches
 from service.flows import following
 from service.flows.publications import Conflict, MayNotPublish, Publication
 from service.live import Live

@@ -14,12 +14,12 @@ import structlog
 from service.core.catalog import compile_catalog
 from service.core.derived.compiling import standing
 from service.core.derived.ready_made import READY_MADE
-from service.core.written import Documents, made_of
 from service.core.identities import Namer
 from service.core.instants import zone_named
 from service.core.parsing import Schema
 from service.core.personal import Personal
 from service.core.traits import TraitType
+from service.core.written import Documents, made_of
 from service.flows.gazetteer import gazetteer, installed
 from service.flows.sources import SourceRing
 from service.keyring import KeyRing

@@ -21,7 +21,6 @@ from service.flows.checking import (
     check,
     decides_anew,
     expects_absence,
-    kind_of,
     not_in_use,
 )
 from service.flows.declaring import Declarations, May, MayNotReveal
@@ -131,7 +130,10 @@ class Publisher:
         if condition is None:
             return found
         schema = self._live.served.catalog.schema
-        parsed = await asyncio.to_thread(parse_condition, condition, schema)
+        try:
+            parsed = await asyncio.to_thread(parse_condition, condition, schema)
+        except Invalid:
+            return found  # a draft of before: what is wrong with it is among these
         counted: dict[tuple[str, ...], tuple[int, int]] = {}
         async with self._database.engine.connect() as connection:
             for pointer, rule, negated in signed_rules(parsed, "/condition"):
@@ -271,7 +273,7 @@ async def _store(
     before: SegmentRow | None,
     may_publish: bool,
 ) -> SegmentRow:
-    kind = kind_of(checked.condition)
+    kind = checked.kind
     if before is not None and (before.kind == "list") != (kind == "list"):
         raise Conflict(
             "kind", f"{wanted.key} is a {before.kind}; make another segment with another key"

@@ -3,9 +3,10 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from service.core.instants import DAY, format_instant
-from tests.running import NOW, Clock
+from tests.running import NOW, Clock, group
 from tests.serving import Service
 
 ORDERS = {"aggregate": {"event": "Order Completed", "function": "count"}}
@@ -200,3 +201,49 @@ def test_ranks_are_as_of_their_refresh(fresh: Service, clock: Clock) -> None:
     fresh.settle()
     assert fresh.rows("select version from rank_cuts") > before
     assert top() == ["c-1", "c-2", "c-9"]
+
+
+def test_no_segment_begins_to_read_a_refused_trait(fresh: Service) -> None:
+    declare(fresh, "size", {"type": "number"})
+    declare(fresh, "twice", {"formula": "size * 2"})
+    fresh.save("large", ("twice", ">", 3))
+    change = text("""update traits set definition = '{"type": "string"}' where name = 'size'""")
+
+    async def break_() -> None:  # as a hand in the database can
+        async with fresh.process.database.engine.begin() as connection:
+            await connection.execute(change)
+
+    fresh.runner.run(break_())
+    declare(fresh, "other", {"type": "number"})
+    told = {(each["kind"], each["key"]) for each in fresh.get("/catalog")["refused"]}
+    assert told == {("segment", "large"), ("trait", "twice")}
+    document = {"condition": group(("age", ">", 3), ("twice", ">", 5))}
+    answer = fresh.ask("put", "/segments/larger", json=document)
+    place = ("/condition/rules/1/field", "trait_refused")
+    faults = [(fault["pointer"], fault["code"]) for fault in answer.json()["errors"]]
+    assert (answer.status_code, faults) == (422, [place])
+    for key, body in (("larger", {**document, "status": "draft"}), ("large", None)):
+        # What is not active, and what stands already, may be described.
+        answer = (
+            fresh.ask("patch", f"/segments/{key}", json={"description": "Of size."})
+            if body is None
+            else fresh.ask("put", f"/segments/{key}", json=body)
+        )
+        assert answer.is_success, answer.text
+        assert "trait_refused" in [each["code"] for each in answer.json()["warnings"]]
+
+
+def test_a_draft_that_a_type_has_made_unreadable_can_still_be_described(fresh: Service) -> None:
+    fresh.save("many", ("quantity", "=", "many"), status="draft")
+    declare(fresh, "quantity", {"type": "number"})
+    answer = fresh.ask("patch", "/segments/many", json={"description": "Of old."})
+    assert answer.status_code == 200, answer.text
+    saved = answer.json()
+    assert (saved["kind"], saved["version"], saved["summary"]) == (
+        "rule", 2, "Quantity is many.",
+    )  # fmt: skip
+    assert ("/condition/rules/0/value", "type") in [
+        (each["pointer"], each["code"]) for each in saved["warnings"]
+    ]
+    assert fresh.ask("patch", "/segments/many", json={"status": "active"}).status_code == 422
+    assert fresh.ask("delete", "/segments/many").status_code == 204
