@@ -25,7 +25,7 @@ from service.store.segments import SegmentRow, VersionRow
 
 SUMMARY = "Its condition names personal values, which this key may not read."
 _DETAIL = "this comes of personal values, which this key may not read"
-_OTHERS = "a key with the scope personal is told why: it may quote personal values"
+UNTOLD = "a key with the scope personal is told why: it may quote personal values"
 _PROVED = frozenset(Code)
 
 Row = TypeVar("Row", SegmentRow, VersionRow)
@@ -91,7 +91,7 @@ class View:
         """Faults of definitions that this request did not bring, as they are told."""
         if self.personal is NOBODYS:
             return list(problems)
-        return [replace(each, detail=_OTHERS) for each in problems]
+        return [replace(each, detail=UNTOLD) for each in problems]
 
     def teller(
         self, definition: Mapping[str, Any], *, theirs: bool

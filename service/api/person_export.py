@@ -38,7 +38,7 @@ async def everything(services: Services, customer_id: str, author: Author) -> As
         ids = [person, *others]
         lists = await customers.all_lists(connection, ids)
         state = (await states.read(raw, [person])).get(person)
-        if state is None and not lists:
+        if state is None and not lists and not await sources.any_reject_about(connection, ids):
             raise NothingKept
         now = services.clock()
         told = "null"

@@ -11,6 +11,7 @@ from service.api import paging
 from service.api.bodies import BodyRoute
 from service.api.callers import WithAuthor, WithCaller
 from service.api.idempotency import REPEATABLE
+from service.api.masking import UNTOLD
 from service.api.paths import decoded
 from service.api.problems import HttpProblem, not_found
 from service.api.schemas import KEY_PATTERN, Page, Reject, Strict, Text
@@ -87,16 +88,23 @@ def _shown(row: SourceRow) -> dict[str, object]:
 
 
 def reject(row: RejectRow, *, personal: bool) -> Reject:
-    """A reject as it is told; `personal`: with the message."""
+    """A reject as it is told; `personal`: with the message, and with what quotes it."""
     return Reject(
         source=row.source_id,
         received_at=row.received_at,
         code=row.code,
-        detail=row.detail,
-        pointer=row.pointer,
+        detail=row.detail if personal else UNTOLD,
+        pointer=row.pointer if personal else _trait(row.pointer),
         message_id=row.message_id,
         message=row.message if personal else None,
     )
+
+
+def _trait(pointer: str) -> str:
+    """A place in a message, of a trait no further than its name: members of an object may be named
+    after what they hold."""
+    before, traits, below = pointer.partition("/traits/")
+    return before + traits + below.partition("/")[0]
 
 
 def _unknown(source_id: str) -> HttpProblem:

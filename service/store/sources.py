@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, delete, func, or_, select, update
+from sqlalchemy import RowMapping, delete, exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -178,6 +178,12 @@ async def rejects_about(
     query = select(rejects).where(theirs).order_by(rejects.c.id)
     async for rows in (await connection.stream(query)).mappings().partitions(AT_ONCE):
         yield [RejectRow(**found) for found in rows]
+
+
+async def any_reject_about(connection: AsyncConnection, customer_ids: Sequence[str]) -> bool:
+    """Whether anything came of these ids and was not taken."""
+    theirs = exists().where(rejects.c.customer_id == func.any(list(customer_ids)))
+    return bool((await connection.execute(select(theirs))).scalar_one())
 
 
 async def forget(connection: AsyncConnection, customer_id: str) -> bool:

@@ -15,6 +15,7 @@ from service.core.identities import anonymous_customer
 from service.core.instants import MINUTE, SECOND, format_instant, from_datetime
 from service.intake.segment_spec import MESSAGE_BYTES
 from service.settings import Settings
+from tests.api.test_personal import keyed
 from tests.contracts.test_errors import shaped
 from tests.running import NOW, Clock
 from tests.serving import Service, service_of
@@ -262,6 +263,34 @@ def test_messages_are_hidden_from_who_may_not_see_persons(fresh: Service) -> Non
         (reject,) = fresh.ask("get", "/sources/shop/rejects", headers=headers).json()["items"]
         assert (reject["message"] is not None) == sees
         assert (reject["code"], reject["message_id"]) == ("required", "m-1")
+
+
+def test_what_quotes_a_message_is_hidden_with_it(fresh: Service) -> None:
+    key = make(fresh)
+    fresh.ask("put", "/traits/pin", json={"type": "number", "personal": True})
+    fresh.ask("put", "/traits/likes", json={"personal": True})
+    taken(fresh, key, identify("c-1", "m-1", pin="secret-777", likes={"bob.777@x": 1}))
+    order = {"order_id": "o", "total": "4 777"}
+    track = {"type": "track", "event": "Order Completed", "userId": "c-1", "messageId": "m-2"}
+    taken(fresh, key, {**track, "properties": order})
+    reads, whole = keyed(fresh, "read"), keyed(fresh, "read", "personal")
+    hidden = reads("get", "/sources/shop/rejects").json()["items"]
+    assert "777" not in str(hidden)
+    places = {(each["code"], each["pointer"]) for each in hidden}
+    assert {("wrong_type", "/traits/pin"), ("bad_name", "/traits/likes")} <= places
+    told = whole("get", "/sources/shop/rejects").json()["items"]
+    assert [each["code"] for each in told] == [each["code"] for each in hidden]
+    for shown in ("secret-777", "/traits/likes/bob.777@x", "4 777"):
+        assert shown in str(told)
+
+
+def test_who_is_only_in_rejects_is_exported_and_erased(fresh: Service) -> None:
+    key = make(fresh)
+    taken(fresh, key, identify("c-9", **{f"t{n}": n for n in range(600)}))
+    told = fresh.get("/customers/c-9/export")
+    assert (told["profile"], len(told["rejects"])) == (None, 1)
+    assert fresh.ask("delete", "/customers/c-9").status_code == 200
+    assert fresh.ask("get", "/customers/c-9/export").status_code == 404
 
 
 def test_the_latest_of_several_messages_counts_whatever_their_order(fresh: Service) -> None:
