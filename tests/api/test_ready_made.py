@@ -3,6 +3,7 @@
 from typing import Any
 
 from service.core.instants import DAY, format_instant
+from tests.api.test_tracking import make, taken
 from tests.running import NOW
 from tests.serving import Service
 
@@ -229,3 +230,38 @@ def test_visits_are_counted(fresh: Service) -> None:
     answer = fresh.assign("c-1")
     assert keys(answer) == []
     assert answer["valid_until"] == format_instant(NOW + 29 * DAY + 61 * minute)
+
+
+def test_a_browser_tells_what_it_is(fresh: Service) -> None:
+    phone = (
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 "
+        "(KHTML, like Gecko) Version/17.5 Mobile/15E148 Safari/604.1"
+    )
+    desktop = {"platform": "macOS", "mobile": False, "brands": [
+        {"brand": "Microsoft Edge", "version": "126"}]}  # fmt: skip
+
+    def view(number: int, **context: Any) -> dict[str, Any]:
+        return {
+            "type": "page",
+            "userId": "c-1",
+            "messageId": f"m-{number}",
+            "timestamp": format_instant(NOW - number * 60_000_000),
+            "context": {"locale": "cs-CZ", **context},
+        }
+
+    key = make(fresh, type="browser")
+    fresh.save("on-phones", ("phone_share", ">=", 0.5))
+    # The second is older, whenever it comes.
+    taken(fresh, key, view(1, userAgent=phone))
+    taken(fresh, key, view(2, userAgentData=desktop))
+    told = fresh.get("/customers/c-1")
+    assert told["traits"]["browser"] == {"name": "Safari", "version": "17.5"}
+    assert told["traits"]["os"] == {"name": "iOS", "version": "17.5"}
+    assert told["traits"]["device"] == {"form": "phone", "language": "cs", "country": "CZ"}
+    assert (told["traits"]["phone_share"], told["traits"]["sessions"]) == (0.5, 1)
+    assert [each["key"] for each in told["segments"]] == ["on-phones"]
+    changes = "select count(*) from trait_history"
+    [before] = fresh.rows(changes)
+    # Told again, nothing is new.
+    taken(fresh, key, view(0, userAgent=phone))
+    assert fresh.rows(changes) == [before]

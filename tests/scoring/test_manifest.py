@@ -59,3 +59,9 @@ def test_files_are_named_by_us_alone(raw: dict[str, Any]) -> None:
 def test_a_bundle_lies_nowhere_else(name: str, version: str) -> None:
     with pytest.raises(BundleRefused):
         manifests.bundle_folder(Path("bundles"), name, version)
+
+
+def test_what_a_model_reads_are_traits(raw: dict[str, Any]) -> None:
+    features = [{"trait": "address.floor"}, {"trait": "address.city"}, {"trait": "revenue"}]
+    manifest = manifests.decode(json.dumps({**raw, "features": features, "required": []}).encode())
+    assert manifest.reads == {"address", "revenue"}
