@@ -12,6 +12,7 @@ PARTS = {
     "door": "what keys and limits cost the unnamed /assign",
     "lists": "a million ids uploaded in place of a list",
     "events": "tracking in batches, and deciding those with a long life",
+    "imports": "a file of orders, imported",
     "start": "from the command to ready, and what a worker weighs",
 }
 RESULTS = Path(__file__).parent / "results" / "latest.json"

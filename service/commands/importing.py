@@ -4,9 +4,10 @@ Like `apply` it opens the database itself, beside a service that may be running.
 """
 
 import asyncio
+import gc
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -24,7 +25,7 @@ from service.settings import Settings
 if TYPE_CHECKING:
     from service.flows.import_rehearsing import Rehearsal
     from service.flows.importing import Understood
-    from service.intake.imports.mapping import Mapping
+    from service.intake.imports.mapping import Mapping as Said
     from service.store.jobs import JobRow
 
 REJECTED = 1
@@ -109,7 +110,7 @@ def import_(
     raise typer.Exit(ended)
 
 
-def _mapping(options: dict[str, Any], pairs: dict[str, list[str]]) -> "Mapping":
+def _mapping(options: dict[str, Any], pairs: dict[str, list[str]]) -> "Said":
     """What the options say of the file. Raises Invalid."""
     from service.intake.imports.mapping import read
 
@@ -146,7 +147,7 @@ def _file(name: str) -> dict[str, Any]:
     return found
 
 
-def _rehearse(config: Settings, told: "_Told", file: Path, mapping: "Mapping") -> None:
+def _rehearse(config: Settings, told: "_Told", file: Path, mapping: "Said") -> None:
     import time
 
     from service.core.instants import MINUTE, zone_named
@@ -169,12 +170,16 @@ def _rehearse(config: Settings, told: "_Told", file: Path, mapping: "Mapping") -
 
 
 async def _import(
-    config: Settings, url: str, told: "_Told", file: Path, mapping: "Mapping", rejects: Path
+    config: Settings, url: str, told: "_Told", file: Path, mapping: "Said", rejects: Path
 ) -> int:
     from service.flows.importing import look
     from service.store import jobs
     from service.wiring import Process
 
+    # What is loaded by now stays: the collector need not look at it again and again.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
     async with Process(config, url).running(background=False) as parts:
         understood = await asyncio.to_thread(look, file, mapping, file.name)
         told.understood(understood)
@@ -207,6 +212,19 @@ async def _import(
         if ended.status == "done":
             await parts.jobs.measure()
     return told.ended(understood, ended)
+
+
+_COUNTED = ("customers", "orders", "lines", "refunds", "cancellations", "events", "rows")
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    """`2 orders, 3 lines, 1 refund`."""
+    told = [_many(counts[name], name) for name in _COUNTED if counts.get(name)]
+    return ", ".join(told) or "nothing"
+
+
+def _many(count: int, things: str) -> str:
+    return f"{count:,} {things.removesuffix('s') if count == 1 else things}"
 
 
 class _Told:
@@ -291,10 +309,9 @@ class _Told:
         self._plan(self._out, understood)
         for path, kind in {**found.types, **plan.types}.items():
             self._out.print(f"  {escape(path)} is a {kind}")
-        counts = ", ".join(f"{count:,} {name}" for name, count in found.counts.items())
-        people = "" if "customers" in found.counts else f" of {found.customers:,} customers"
-        self._out.print(f"{found.rows:,} rows: {counts or 'nothing'}{people}")
-        self._out.print(f"{found.left_out:,} rows left out, {found.rejected:,} rejected")
+        people = "" if "customers" in found.counts else f" of {_many(found.customers, 'customers')}"
+        self._out.print(f"{_many(found.rows, 'rows')}: {_counted(found.counts)}{people}")
+        self._out.print(f"{_many(found.left_out, 'rows')} left out, {found.rejected:,} rejected")
         for example in found.examples:
             self._out.print(escape(json.dumps(example, ensure_ascii=False)))
         for bad in found.rejects:
@@ -316,11 +333,11 @@ class _Told:
         if self._json:
             sys.stdout.write(json.dumps(told, ensure_ascii=False, indent=2) + "\n")
         else:
-            counts = ", ".join(f"{count:,} {name}" for name, count in detail["counts"].items())
-            self._out.print(f"Imported {counts or 'nothing'} from {spread['rows']:,} rows.")
+            rows = _many(spread["rows"], "rows")
+            self._out.print(f"Imported {_counted(detail['counts'])} from {rows}.")
             if spread["left_out"]:
-                self._out.print(f"{spread['left_out']:,} rows were left out, as you said.")
+                self._out.print(f"Left out, as you said: {_many(spread['left_out'], 'rows')}.")
             if detail["rejected"]:
                 where = escape(str(detail["rejects"]))
-                self._out.print(f"{detail['rejected']:,} rows were not imported: see {where}")
+                self._out.print(f"Not imported: {_many(detail['rejected'], 'rows')}, see {where}")
         return REJECTED if detail["rejected"] else 0
