@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from service.core.traits import TraitType, is_number, kind_of, point
+from service.core.traits import TraitType, kind_of, point
 
 # Values that fewer customers have tell of somebody, and not of many.
 CELL = 5
@@ -35,7 +35,7 @@ class Found:
 class _Tally:
     customers: int = 0
     types: Counter[TraitType] = field(default_factory=Counter)
-    values: Counter[tuple[TraitType, Any]] = field(default_factory=Counter)
+    values: "Values" = field(default_factory=Counter)
 
 
 class Coverage:
@@ -52,17 +52,20 @@ class Coverage:
 
     def _add(self, traits: Mapping[str, Any], prefix: str) -> None:
         for name, value in traits.items():
-            kind = _kind(value)
+            plain = _PLAIN.get(type(value))
+            kind = plain or _kind(value)
             if kind is None:
                 continue
-            path = prefix + name
-            tally = self._tally(path)
+            tally = self._tally(prefix + name)
             if tally is not None:
                 tally.customers += 1
                 tally.types[kind] += 1
-                _count(tally.values, kind, value)
+                if plain is not None:
+                    _count(tally.values, plain, value)
+                elif kind is TraitType.LIST:
+                    _count_items(tally.values, value)
             if kind is TraitType.OBJECT:
-                self._add(value, path + ".")
+                self._add(value, f"{prefix}{name}.")
 
     def _tally(self, path: str) -> _Tally | None:
         tally = self._tallies.get(path)
@@ -79,23 +82,29 @@ class Coverage:
             yield Found(name, tally.customers, dict(tally.types.most_common()), top)
 
 
-def _count(values: Counter[tuple[TraitType, Any]], kind: TraitType, value: Any) -> None:
-    items = value if kind is TraitType.LIST else [value]
-    # An item that is in a list twice is one customer's still.
-    for item in {(known, item) for item in items if (known := _scalar(item)) is not None}:
-        values[item] += 1
+Values = Counter[tuple[TraitType, Any]]
+# The types of values that can be told apart from others.
+_PLAIN: Mapping[type, TraitType] = {
+    str: TraitType.STRING,
+    bool: TraitType.BOOLEAN,
+    int: TraitType.NUMBER,
+    float: TraitType.NUMBER,
+}
+
+
+def _count(values: Values, kind: TraitType, value: Any) -> None:
+    if kind is TraitType.STRING and len(value) > VALUE_LENGTH:
+        return
+    values[kind, value] += 1
     if len(values) > VALUES:
         for item, _ in values.most_common()[VALUES // 2 :]:
             del values[item]
 
 
-def _scalar(value: Any) -> TraitType | None:
-    """The type of a value that can be told apart from others, None for all else."""
-    if isinstance(value, str):
-        return TraitType.STRING if len(value) <= VALUE_LENGTH else None
-    if isinstance(value, bool):
-        return TraitType.BOOLEAN
-    return TraitType.NUMBER if is_number(value) else None
+def _count_items(values: Values, items: list[Any]) -> None:
+    """An item that is in a list twice is one customer's still."""
+    for kind, item in {(_PLAIN[type(item)], item) for item in items if type(item) in _PLAIN}:
+        _count(values, kind, item)
 
 
 def _kind(value: Any) -> TraitType | None:

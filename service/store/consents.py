@@ -13,14 +13,19 @@ from service.core.consent import CHANNELS, KINDS, SHAPED
 
 
 def reaching(channel: str) -> str:
-    """SQL: whether a row of `customers` can be reached by a channel, as `consent.reachable` has it.
-    Those who were never asked, most often most, cost one look."""
+    """SQL: whether a row of `customers` can be reached by a channel, as `consent.reachable` has it;
+    null where they were not asked."""
     if channel not in CHANNELS:
         raise ValueError(channel)
     return (
-        f"(traits ? 'consent' and traits #>> '{{consent,{channel}}}' = 'subscribed'"
+        f"(traits #>> '{{consent,{channel}}}' = 'subscribed'"
         f" and traits #>> '{{suppressed,{channel}}}' is null)"
     )
+
+
+# SQL: the same of all channels, in their order. Those who were never asked, often most, cost one
+# look.
+ALL_REACHING = f"case when traits ? 'consent' then array[{', '.join(map(reaching, CHANNELS))}] end"
 
 
 @dataclass(frozen=True, slots=True)

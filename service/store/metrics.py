@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.core.consent import CHANNELS, CONSENT, SUPPRESSED
-from service.store.consents import reaching
+from service.store.consents import ALL_REACHING
 
 # One process measures at a time; the others need not wait for it.
 LOCK = 7_305_441_822
@@ -19,9 +19,8 @@ LOCK = 7_305_441_822
 # What the ready-made traits of these names mean, summed up in one pass: a customer who was given a
 # value counts with it, where it has the type it should (callers may send anything), and everyone
 # else with their orders.
-_REACHED = ", ".join(reaching(channel) for channel in CHANNELS)
 _VALUES = f"""
-  select customer_id, array[{_REACHED}] as reached,
+  select customer_id, {ALL_REACHING} as reached,
     case when jsonb_typeof(traits -> 'revenue') = 'number'
       then (traits ->> 'revenue')::numeric else o.revenue end as revenue,
     case when jsonb_typeof(traits -> 'orders') = 'number'

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from service.core.consent import CHANNELS, Status, Suppression, reachable
-from service.store.consents import reaching
+from service.store.consents import ALL_REACHING, reaching
 from tests.running import connected
 
 pytestmark = pytest.mark.anyio
@@ -29,10 +29,15 @@ async def test_sql_reaches_whom_the_core_does(database_url: str) -> None:
 
     collect()
     columns = ", ".join(f"{reaching(channel)} as {channel}" for channel in CHANNELS)
-    query = f"select {columns} from unnest($1::jsonb[]) with ordinality as t (traits, n) order by n"
+    query = (
+        f"select {columns}, {ALL_REACHING} as all_ "
+        "from unnest($1::jsonb[]) with ordinality as t (traits, n) order by n"
+    )
     async with connected(database_url) as connection:
         rows = await connection.fetch(query, [json.dumps(traits) for traits in told])
-    assert [{name: bool(hit) for name, hit in row.items()} for row in rows] == [
-        reachable(traits) for traits in told
+    expected = [reachable(traits) for traits in told]
+    assert [{name: bool(row[name]) for name in CHANNELS} for row in rows] == expected
+    assert [list(map(bool, row["all_"] or [False] * len(CHANNELS))) for row in rows] == [
+        list(each.values()) for each in expected
     ]
-    assert any(any(row.values()) for row in rows)
+    assert any(any(each.values()) for each in expected)
