@@ -190,10 +190,13 @@ def _avg(timeline: Timeline, first: int, last: int) -> Any:
     return _plain(decimal_sum(numbers) / len(numbers)) if numbers else ABSENT
 
 
-def _extreme(choose: Callable[..., Any]) -> Callable[[Timeline, int, int], Any]:
+def _extreme(*, largest: bool) -> Callable[[Timeline, int, int], Any]:
+    choose: Callable[..., Any] = max if largest else min
+
     def chosen(timeline: Timeline, first: int, last: int) -> Any:
         if timeline.decimals is not None and timeline.values is not None:
-            return number(choose(timeline.values[first:last]), timeline.decimals)
+            place = timeline.extreme(first, last, largest=largest)
+            return number(timeline.values[place], timeline.decimals)
         return choose(_numbers(timeline, first, last), default=ABSENT)
 
     return chosen
@@ -256,8 +259,8 @@ _FUNCTIONS: Mapping[Function, Callable[[Timeline, int, int], Any]] = {
     Function.COUNT: _count,
     Function.SUM: _sum,
     Function.AVG: _avg,
-    Function.MIN: _extreme(min),
-    Function.MAX: _extreme(max),
+    Function.MIN: _extreme(largest=False),
+    Function.MAX: _extreme(largest=True),
     Function.FIRST: _first,
     Function.LAST: _last,
     Function.DISTINCT: _distinct,

@@ -31,6 +31,7 @@ from service.core.lookahead import Horizon, walk, walk_changing
 from service.core.matching import Prepared
 from service.core.merging import Change, Written, merge
 from service.core.orders import COMPLETED
+from service.core.outlook import Foreseen
 from service.core.problems import Problem, escape
 from service.core.profiles import derived_of, given_of, profile_of
 from service.core.timelines import Timeline
@@ -147,10 +148,8 @@ class _Run:
         self.stored = state.decided_at is None or state.catalog_revision != catalog.revision
         self.outputs: Outputs = {}
         self.prepared: Prepared | None = None
-        # Of which instant the derived traits are that were looked up, and until when they are seen
-        # as what they are.
+        # Of which instant the derived traits are that were looked up.
         self.since = 0
-        self.until: int | None = None
         self.derived: Mapping[str, Any] = {}
         # Traits of an unrecorded call that stand in for derived ones.
         self.overriding: Mapping[str, Any] = {}
@@ -177,36 +176,32 @@ class _Run:
         traits = self.catalog.derivations.given(self.state.traits)
         return {**traits, **self.derived} if self.derived else traits
 
-    def derived_at(self, instant: int) -> tuple[Mapping[str, Any], int | None]:
-        """The derived traits at an instant, and until when conditions see them so."""
-        catalog, state = self.catalog, self.state
-        derived = derived_of(catalog, state, instant, self.overriding)
-        if not derived and not catalog.derivations.any:
-            return derived, None
-        profile = {**given_of(catalog, state), **derived}
-        return derived, catalog.outlook.next_change(profile, state.histories, instant)
-
     def derive(self, instant: int) -> None:
-        self.derived, self.until = self.derived_at(instant)
+        self.derived = derived_of(self.catalog, self.state, instant, self.overriding)
         self.since = instant
 
     def looked_up(self, derived: Mapping[str, Any]) -> Prepared:
         profile = profile_of(self.catalog, self.state, self.outputs, derived)
         return self.catalog.matcher.prepare(profile, self.state.lists)
 
-    def profile_at(self, instant: int) -> tuple[Prepared, int | None]:
-        """The profile as it will be, the models' outputs as they are."""
-        derived, until = self.derived_at(instant)
-        return self.looked_up(derived), until
-
     def look_ahead(self, prepared: Prepared, instant: int) -> None:
-        if self.until is None:
-            self.horizon = walk(prepared, instant, self.truths, ends=self.ends)
-        else:
+        catalog, state, derived = self.catalog, self.state, self.derived
+        if catalog.derivations.any:
+            given = given_of(catalog, state)
+            foreseen = Foreseen(catalog.outlook, derived, state.histories, instant)
+
+            def profile_at(at: int) -> tuple[Prepared, int | None]:
+                """The profile as it will be, the models' outputs as they are."""
+                then = foreseen.at(given, at, self.overriding)
+                return self.looked_up(then), foreseen.until({**given, **then}, at)
+
+            until = foreseen.until({**given, **derived}, instant)
             self.horizon = walk_changing(
-                prepared, self.until, self.profile_at, instant, self.truths, ends=self.ends
+                prepared, until, profile_at, instant, self.truths, ends=self.ends
             )
-        self.state.due_at = self.horizon.valid_until
+        else:
+            self.horizon = walk(prepared, instant, self.truths, ends=self.ends)
+        state.due_at = self.horizon.valid_until
 
     def at(self, instant: int, reason: Reason) -> Asking[None]:
         """Decide at an instant: diff with the memberships, and look ahead."""

@@ -74,6 +74,17 @@ class Derivations:
         `traits`: those that are given, and facts of the record; `overridden`: values that stand
         in for derived ones."""
         found = self._aggregated(histories, now) if histories else dict(self._nothing)
+        return self.completed(traits, found, histories, now, overridden)
+
+    def completed(
+        self,
+        traits: Mapping[str, Any],
+        found: dict[str, Any],
+        histories: Histories,
+        now: int,
+        overridden: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """The derived traits of a customer whose aggregates are `found`, which becomes them all."""
         found |= reached(traits)
         if self.ready_made and not self.ready_made.isdisjoint(traits):
             given = {name: traits[name] for name in self.ready_made if name in traits}

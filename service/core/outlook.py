@@ -19,9 +19,10 @@ from service.core.horizons import next_window_change
 from service.core.instants import Moment
 from service.core.matching import Matcher
 from service.core.timelines import Timeline
+from service.core.traits import ABSENT
 
-# Boundaries of one aggregate that are walked before one is taken as it comes.
-BOUNDARIES = 8
+# Boundaries of one aggregate that are walked where no other is, before one is taken as it comes.
+BOUNDARIES = 4
 
 _EMPTY = Timeline()
 
@@ -65,50 +66,58 @@ class Watched:
         if self._plain:
             first, last = self._window(timeline, now)
             value = self.aggregate.over(timeline, first, last)
-            return Standing(self.out(value, now), self._until(timeline, first, last, now))
+            until = self._until(timeline, first, last, now, BOUNDARIES)
+            return Standing(self.out(value, now), until)
         value = self.value(timeline, now)
-        changes = [self.next_change(timeline, now)]
+        changes = [self.next_change(timeline, now, BOUNDARIES)]
         if self._timed:
             changes += [index.next_change(value, now) for index in self.indexes]
         until = min((change for change in changes if change is not None), default=None)
         return Standing(self.out(value, now), until)
 
-    def next_change(self, timeline: Timeline, now: int) -> int | None:
+    def next_change(self, timeline: Timeline, now: int, boundaries: int = 1) -> int | None:
         """The first instant after `now` at which events that come or leave could change what
-        conditions make of the value: a lower bound; None: never."""
+        conditions make of the value: a lower bound, found by walking so many boundaries where
+        nothing better is known of the function; None: never."""
         if not self.indexes or not timeline.times:
             return None
         if self._plain:
-            return self._until(timeline, *self._window(timeline, now), now)
+            return self._until(timeline, *self._window(timeline, now), now, boundaries)
         if self._timed:
             # What a value rules out moves by itself: each value counts.
             return next_window_change(self.aggregate, timeline.times, now, self.zone)
-        return self._walked(timeline, now)
+        return self._walked(timeline, now, boundaries)
 
     def _window(self, timeline: Timeline, now: int) -> tuple[int, int]:
         times = timeline.times
         last = bisect_right(times, now)
         return (bisect_right(times, now - self._micros, 0, last) if self._micros else 0), last
 
-    def _until(self, timeline: Timeline, first: int, last: int, now: int) -> int | None:
+    def _until(
+        self, timeline: Timeline, first: int, last: int, now: int, boundaries: int
+    ) -> int | None:
         times = timeline.times
         comes = times[last] if last < len(times) else None
         if not self._micros or first == last:
             return comes
-        leaves = self._leaves(timeline, first, last, now)
+        leaves = self._leaves(timeline, first, last, now, boundaries)
         if leaves is None:
             return comes
         leaves += self._micros
         return leaves if comes is None or leaves < comes else comes
 
-    def _leaves(self, timeline: Timeline, first: int, last: int, now: int) -> int | None:
+    def _leaves(
+        self, timeline: Timeline, first: int, last: int, now: int, boundaries: int
+    ) -> int | None:
         """The time of the first of these events without which, and without those before it, the
         value could be seen as another."""
         if self._falls is not None and (place := self._falls(self, timeline, first, last)) != first:
             return None if place is None else timeline.times[place]
+        if boundaries == 1:
+            return timeline.times[self._leaving(self, timeline, first, last)]
         out = self.out(self._of(timeline, first, last), now)
         place = first
-        for _ in range(BOUNDARIES):
+        for _ in range(boundaries):
             place = self._leaving(self, timeline, first, last)
             first = place + 1
             if self.out(self._of(timeline, first, last), now) != out:
@@ -120,10 +129,12 @@ class Watched:
     def _of(self, timeline: Timeline, first: int, last: int) -> Any:
         return self.aggregate.over(timeline, first, last)
 
-    def _walked(self, timeline: Timeline, now: int) -> int | None:
+    def _walked(self, timeline: Timeline, now: int, boundaries: int) -> int | None:
+        if boundaries == 1:
+            return next_window_change(self.aggregate, timeline.times, now, self.zone)
         out = self.out(self.value(timeline, now), now)
         at: int | None = now
-        for _ in range(BOUNDARIES):
+        for _ in range(boundaries):
             assert at is not None  # noqa: S101 - it was told so below
             at = next_window_change(self.aggregate, timeline.times, at, self.zone)
             if at is None or self.out(self.value(timeline, at), now) != out:
@@ -161,10 +172,8 @@ def _the_extreme(watched: Watched, timeline: Timeline, first: int, last: int) ->
     """An extreme stands until the last event that has it leaves."""
     if timeline.decimals is None or timeline.values is None:
         return first
-    values = timeline.values[first:last]
-    extreme = max(values) if watched.aggregate.function is Function.MAX else min(values)
-    values.reverse()
-    return last - 1 - values.index(extreme)
+    largest = watched.aggregate.function is Function.MAX
+    return timeline.extreme(first, last, largest=largest)
 
 
 _LEAVES: Mapping[Function, Callable[[Watched, Timeline, int, int], int]] = {
@@ -267,28 +276,70 @@ class Outlook:
                     until = change
         return Standing(out, until)
 
-    def next_change(self, profile: Mapping[str, Any], histories: Histories, now: int) -> int | None:
-        """The first instant after `now` at which time alone could change what conditions make of
-        the derived traits of a profile that holds them: a lower bound; None: never."""
+    def change_of(self, name: str, histories: Histories, now: int) -> int | None:
+        """The first instant after `now` at which time alone could change what anybody makes of an
+        aggregate: a lower bound; None: never."""
         derivations = self.derivations
-        until: int | None = None
-        for name, aggregate in derivations.aggregates.items():
-            timeline = histories.get(aggregate.series.key)
-            if timeline is None or not timeline.times:
-                continue
-            watched = self.watched.get(name)
-            if watched is not None:
-                change = watched.next_change(timeline, now)
+        aggregate = derivations.aggregates[name]
+        timeline = histories.get(aggregate.series.key)
+        if timeline is None or not timeline.times:
+            return None
+        watched = self.watched.get(name)
+        if watched is not None:
+            return watched.next_change(timeline, now)
+        return next_window_change(aggregate, timeline.times, now, derivations.zone)
+
+
+class Foreseen:
+    """The derived traits of a customer from an instant on. At each later one only those aggregates
+    are looked at again that could be seen as others by then."""
+
+    def __init__(
+        self, outlook: Outlook, derived: Mapping[str, Any], histories: Histories, now: int
+    ) -> None:
+        """`derived`: those of the instant."""
+        self.outlook = outlook
+        self.histories = histories
+        aggregates = outlook.derivations.aggregates
+        self._found = {name: derived[name] for name in aggregates if name in derived}
+        self._changes = {
+            name: change
+            for name in aggregates
+            if (change := outlook.change_of(name, histories, now)) is not None
+        }
+
+    def until(self, profile: Mapping[str, Any], now: int) -> int | None:
+        """The first instant after `now`, the latest asked about, at which time alone could change
+        what conditions make of the derived traits of a profile that holds them: a lower bound;
+        None: never."""
+        derivations = self.outlook.derivations
+        until = min(self._changes.values(), default=None)
+        if derivations.plan is None:
+            return until
+        change = derivations.plan.next_change(
+            profile, Moment(now, derivations.zone), self.histories
+        )
+        return until if change is None or (until is not None and until < change) else change
+
+    def at(
+        self, given: Mapping[str, Any], now: int, overridden: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """The derived traits at an instant after all that were asked about, as far as conditions
+        tell them from what they were; `given` and `overridden` as `Derivations.values` has them."""
+        derivations, histories = self.outlook.derivations, self.histories
+        for name in [name for name, change in self._changes.items() if change <= now]:
+            aggregate = derivations.aggregates[name]
+            value = aggregate.value(histories[aggregate.series.key], now, derivations.zone)
+            if value is ABSENT:
+                self._found.pop(name, None)
             else:
-                change = next_window_change(aggregate, timeline.times, now, derivations.zone)
-            if change is not None and (until is None or change < until):
-                until = change
-        if derivations.plan is not None:
-            moment = Moment(now, derivations.zone)
-            change = derivations.plan.next_change(profile, moment, histories)
-            if change is not None and (until is None or change < until):
-                until = change
-        return until
+                self._found[name] = value
+            change = self.outlook.change_of(name, histories, now)
+            if change is None:
+                del self._changes[name]
+            else:
+                self._changes[name] = change
+        return derivations.completed(given, dict(self._found), histories, now, overridden)
 
 
 NO_OUTLOOK = Outlook(NO_DERIVATIONS, Matcher((), (), UTC))

@@ -33,7 +33,7 @@ class Timeline:
     Of a customer's many timelines one event touches few: a stored one is unpacked when it is asked.
     """
 
-    __slots__ = ("_packed", "_sums", "decimals", "times", "values")
+    __slots__ = ("_extremes", "_packed", "_sums", "decimals", "times", "values")
 
     times: "array[int]"
     values: "array[int] | list[Any] | None"
@@ -49,6 +49,7 @@ class Timeline:
         self.values = values
         self.decimals = decimals
         self._sums: list[int] | None = None
+        self._extremes: dict[tuple[bool, int, int], int] = {}
         self._packed: Packed | None = None
 
     @classmethod
@@ -57,6 +58,7 @@ class Timeline:
         timeline = cls.__new__(cls)
         timeline._packed = packed
         timeline._sums = None
+        timeline._extremes = {}
         timeline.decimals = packed[1]
         return timeline
 
@@ -100,12 +102,12 @@ class Timeline:
     def add(self, entries: Iterable[Entry]) -> None:
         """Put entries in their places. Those of one instant stand in the order of their values, so
         that it does not matter which arrives first."""
-        self._sums = None
         found = list(entries)
         if not found:
             return
         _ = self.times  # unpacked
-        self._packed = None
+        self._packed = self._sums = None
+        self._extremes = {}
         for at, value in found:
             if value is None:
                 place = bisect_right(self.times, at)
@@ -152,6 +154,19 @@ class Timeline:
             assert self.values is not None  # noqa: S101 - asked of columns with values only
             self._sums = list(accumulate(self.values, initial=0))
         return self._sums[last] - self._sums[first]
+
+    def extreme(self, first: int, last: int, *, largest: bool) -> int:
+        """The place of the last of the largest, or smallest, of a slice of a column of integers.
+        Windows of many lengths hold the same events, so it is remembered."""
+        asked = (largest, first, last)
+        place = self._extremes.get(asked)
+        if place is None:
+            assert isinstance(self.values, array)  # noqa: S101 - asked of columns of integers only
+            part = self.values[first:last]
+            value = max(part) if largest else min(part)
+            part.reverse()
+            place = self._extremes[asked] = last - 1 - part.index(value)
+        return place
 
     def numbers(self, first: int, last: int) -> list[Any]:
         """The values of a slice as JSON."""

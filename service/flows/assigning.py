@@ -15,6 +15,7 @@ from service.core.events import Event
 from service.core.lookahead import Horizon, walk, walk_changing
 from service.core.matching import Prepared
 from service.core.merging import Written, coerced, merge, stands, without_nulls
+from service.core.outlook import Foreseen
 from service.core.parsing import Schema
 from service.core.problems import Invalid, Problem
 from service.core.profiles import add_outputs
@@ -125,14 +126,16 @@ class Assigner:
         prepared = catalog.matcher.prepare(profile, lists)
         truths = prepared.at(now)
         if deriving:
+            foreseen = Foreseen(catalog.outlook, known, histories, now)
+            still = dict(fitting)
+            add_outputs(still, outputs)
 
             def profile_at(at: int) -> tuple[Prepared, int | None]:
-                moved = {**profile, **derived_at(at)}
+                moved = {**still, **foreseen.at(fitting, at, own)}
                 consent.fill(moved)
-                until = catalog.outlook.next_change(moved, histories, at)
-                return catalog.matcher.prepare(moved, lists), until
+                return catalog.matcher.prepare(moved, lists), foreseen.until(moved, at)
 
-            until = catalog.outlook.next_change(profile, histories, now)
+            until = foreseen.until(profile, now)
             horizon = walk_changing(prepared, until, profile_at, now, truths)
         else:
             horizon = walk(prepared, now, truths)
