@@ -12,6 +12,7 @@ from service.core.deciding import derived_problems
 from service.core.decisions import Decision, Input, Outputs, State
 from service.core.deriving import Histories
 from service.core.events import Event
+from service.core.imagined import imagined
 from service.core.lookahead import Horizon, walk, walk_changing
 from service.core.matching import Prepared
 from service.core.merging import Written, coerced, merge, stands, without_nulls
@@ -104,7 +105,8 @@ class Assigner:
         histories: Histories = {}
         if told:
             events = events_of(told, None, now, _new_id)
-            histories = derivations.histories(events)
+            asked = imagined(events, derivations.base_currency, derivations.zone)
+            histories = derivations.histories(asked)
             fitting = _heard(fitting, events, now, catalog.schema)
 
         # Their own word for a derived trait counts: nothing is stored.

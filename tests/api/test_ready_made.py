@@ -265,3 +265,10 @@ def test_a_browser_tells_what_it_is(fresh: Service) -> None:
     # Told again, nothing is new.
     taken(fresh, key, view(0, userAgent=phone))
     assert fresh.rows(changes) == [before]
+
+
+def test_an_order_of_nobody_named_is_priced(fresh: Service) -> None:
+    fresh.save("spenders", ("revenue", ">=", 100))
+    dear = order(1, 120, shipping=20)
+    assert keys(fresh.assign(events=[dear])) == ["spenders"]
+    assert keys(fresh.assign(events=[order(1, 119, shipping=20)])) == []
