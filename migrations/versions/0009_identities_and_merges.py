@@ -67,6 +67,17 @@ def upgrade() -> None:
         "customers",
         sa.Column("fragmented", sa.Boolean(), server_default=sa.text("false"), nullable=False),
     )
+    flags = " or ".join(
+        f"coalesce(traits -> '{flag}' = 'true'::jsonb, false)"
+        for flag in ("is_test", "is_staff", "is_bot")
+    )
+    op.add_column(
+        "customers",
+        sa.Column("excluded", sa.Boolean(), sa.Computed(flags, persisted=True), nullable=False),
+    )
+    op.create_index(
+        op.f("customers_excluded_idx"), "customers", ["excluded"], postgresql_where="excluded"
+    )
     op.add_column("orders", sa.Column("owner", sa.Text(collation="C"), nullable=True))
     op.execute("update orders set owner = customer_id")
     # 244 random bits: identities' customer ids are hashes that nobody can try addresses against.
@@ -79,6 +90,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.execute("delete from workspace where name = 'identity_salt'")
     op.drop_column("orders", "owner")
+    op.drop_column("customers", "excluded")
     op.drop_column("customers", "fragmented")
     for table in ("fragments", "links", "claims", "identities"):
         op.drop_table(table)

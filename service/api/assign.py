@@ -36,7 +36,9 @@ Observe = Callable[[str, int, float], None]
 
 BATCH_LIMIT = 1_000
 ITEMS_AT_ONCE = 16
-INCLUDES = frozenset({"traits", "treatment"})
+# `excluded`: look at those too who are left out of all segments.
+EXCLUDED = "excluded"
+INCLUDES = frozenset({"traits", "treatment", EXCLUDED})
 NAMES_REMEMBERED = 10_000
 MEMBERS_REMEMBERED = 100  # of one object: maps keyed by products are not names
 NUL = b"\\u0000"  # JSON holds it in no other form
@@ -109,16 +111,23 @@ class AssignRoutes:
         self, request: AssignRequest, body: bytes, record: bool, masking: bool
     ) -> bytes:
         self._check(request, body)
+        everyone = EXCLUDED in request.include
         try:
             if request.customer_id is None and not request.identities:
-                answer = await self._assigner.anonymous(request.traits, request.events)
+                answer = await self._assigner.anonymous(
+                    request.traits, request.events, everyone=everyone
+                )
             elif record if request.record is None else request.record:
                 answer = await self._assigner.recorded(
                     request.customer_id, request.traits, request.events, request.identities
                 )
             else:
                 answer = await self._assigner.unrecorded(
-                    request.customer_id, request.traits, request.events, request.identities
+                    request.customer_id,
+                    request.traits,
+                    request.events,
+                    request.identities,
+                    everyone=everyone,
                 )
         except Invalid as error:
             raise invalid(error.problems) from error

@@ -163,7 +163,11 @@ class SegmentMetrics(BaseModel):
     as_of: datetime
     size: int = Field(description="Customers in the segment.")
     share: float = Field(description="`size` / `customers`.")
-    customers: int = Field(description="All customers there are.")
+    customers: int = Field(description="All customers there are, but those `excluded`.")
+    excluded: int = Field(
+        default=0,
+        description="Customers who are in no segment and no figure: for tests, staff, machines.",
+    )
     revenue: float | None
     orders: int | None
     average_order_value: float | None = Field(description="`revenue` / `orders`.")

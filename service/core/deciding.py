@@ -26,9 +26,10 @@ from service.core.decisions import (
     no_models,
 )
 from service.core.events import Event
+from service.core.exclusion import excluded
 from service.core.instants import MINUTE
 from service.core.lookahead import Horizon, walk, walk_changing
-from service.core.matching import Prepared
+from service.core.matching import Nobodys, Prepared
 from service.core.merging import Change, Written, merge
 from service.core.orders import COMPLETED
 from service.core.outlook import Foreseen
@@ -158,6 +159,8 @@ class _Run:
         self.stirred = False
         # Whether until when each segment stands is asked for.
         self.ends = ends
+        # Whether somebody who is left out of all segments is looked at as if they weren't.
+        self.everyone = False
         self.truths = 0
         self.horizon = Horizon()
         self.decided: int | None = None
@@ -182,6 +185,8 @@ class _Run:
 
     def looked_up(self, derived: Mapping[str, Any]) -> Prepared:
         profile = profile_of(self.catalog, self.state, self.outputs, derived)
+        if not self.everyone and excluded(profile):
+            return Nobodys(self.catalog.matcher, profile)
         return self.catalog.matcher.prepare(profile, self.state.lists)
 
     def look_ahead(self, prepared: Prepared, instant: int) -> None:
@@ -242,6 +247,7 @@ class _Run:
         state = self.state
         traits = given.traits
         names = self.catalog.derivations.names
+        self.everyone = given.everyone
         if not given.seen and not names.isdisjoint(traits):
             # Nothing is stored of this: the caller's word stands in for what would be derived.
             self.overriding = {name: traits[name] for name in names & traits.keys()}

@@ -115,6 +115,8 @@ class Input:
     cause: str | None = None
     # The id that this came with, where it is another than the customer's own.
     came_with: str | None = None
+    # Whether to look also at somebody who is left out of all segments; nothing is stored of it.
+    everyone: bool = False
     # As what somebody is known who is told of for the first time.
     type: str = PERSON
     answered: bool = True

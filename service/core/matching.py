@@ -299,6 +299,24 @@ class Prepared:
         return truths
 
 
+class Nobodys(Prepared):
+    """The profile of somebody who is left out of all segments, whatever they are about."""
+
+    __slots__ = ()
+
+    def __init__(self, matcher: "Matcher", profile: Profile) -> None:
+        super().__init__(matcher, profile, NO_LISTS, 0, [])
+
+    @property
+    def moves(self) -> bool:
+        """Never."""
+        return False
+
+    def at(self, now: int) -> int:
+        """In none."""
+        return 0
+
+
 class Matcher:
     """All segments of a catalog, indexed. Immutable but for memos, which any thread may lose."""
 

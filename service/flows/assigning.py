@@ -12,9 +12,10 @@ from service.core.deciding import derived_problems
 from service.core.decisions import Decision, Input, Outputs, State
 from service.core.deriving import Histories
 from service.core.events import Event
+from service.core.exclusion import excluded
 from service.core.imagined import imagined
-from service.core.lookahead import Horizon, walk, walk_changing
-from service.core.matching import Prepared
+from service.core.lookahead import FOR_EVER, Horizon, walk, walk_changing
+from service.core.matching import Nobodys, Prepared
 from service.core.merging import Written, coerced, merge, stands, without_nulls
 from service.core.outlook import Foreseen
 from service.core.parsing import Schema
@@ -91,8 +92,11 @@ class Assigner:
         self._clock = clock
         self._scoring = ScoringTogether()
 
-    async def anonymous(self, traits: Mapping[str, Any], told: Sequence[Any] = ()) -> Assignment:
-        """Assign someone unnamed, purely from memory; `told`: events as they are on the wire.
+    async def anonymous(
+        self, traits: Mapping[str, Any], told: Sequence[Any] = (), *, everyone: bool = False
+    ) -> Assignment:
+        """Assign someone unnamed, purely from memory; `told`: events as they are on the wire;
+        `everyone`: those too who are left out of all segments.
         Raises Undecidable, Invalid."""
         served = self._live.served
         catalog = served.catalog
@@ -125,9 +129,16 @@ class Assigner:
         consent.fill(profile)
         # Who has no id is on no list; without the store nobody knows what lists there are.
         lists = NOTHING_KNOWN if self._live.store_available else None
-        prepared = catalog.matcher.prepare(profile, lists)
+        left_out = not everyone and excluded(profile)
+        prepared = (
+            Nobodys(catalog.matcher, profile)
+            if left_out
+            else catalog.matcher.prepare(profile, lists)
+        )
         truths = prepared.at(now)
-        if deriving:
+        if left_out:
+            horizon = FOR_EVER
+        elif deriving:
             foreseen = Foreseen(catalog.outlook, known, histories, now)
             still = dict(fitting)
             add_outputs(still, outputs)
@@ -190,9 +201,12 @@ class Assigner:
         traits: Mapping[str, Any],
         told: Sequence[Any] = (),
         known_by: Mapping[str, Any] = NO_IDENTITIES,
+        *,
+        everyone: bool = False,
     ) -> Assignment:
         """Assign a customer with these traits and events over the stored ones, storing nothing.
-        `known_by`: as for `recorded`; who belongs to whom stays as it is.
+        `known_by`: as for `recorded`; who belongs to whom stays as it is. `everyone`: those too
+        who are left out of all segments.
 
         Raises StoreUnavailable, Undecidable, Invalid.
         """
@@ -201,7 +215,7 @@ class Assigner:
         who = self._naming(customer_id, known_by, now).customer_id
         state = await self._stored(who, served) or State(who, now, now)
         events = events_of(told, who, now, _new_id) if told else ()
-        given = Input(traits, now, seen=False, events=events)
+        given = Input(traits, now, seen=False, events=events, everyone=everyone)
         decision = await self._decide(served, state, given, now)
         return self._answer(decision, recorded=False)
 

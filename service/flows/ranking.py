@@ -7,6 +7,7 @@ from typing import Any
 from service.core.decisions import State
 from service.core.derived.cut_points import cut_points
 from service.core.derived.ranks import Order, Rank
+from service.core.exclusion import excluded
 from service.core.instants import Moment
 from service.core.profiles import derived_of, given_of
 from service.flows.following import Follower
@@ -83,6 +84,8 @@ def _rank(
     moment = Moment(now, served.derivations.zone)
     functions = {name: rank.key() for name, rank in ranked.items()}
     for state in batch:
+        if excluded(state.traits):
+            continue
         given = given_of(served.catalog, state)
         profile = {
             **served.derivations.given(given),

@@ -205,6 +205,10 @@ async def all_lists(connection: AsyncConnection, customer_ids: Sequence[str]) ->
 async def without(connection: AsyncConnection, path: Sequence[str]) -> tuple[int, int]:
     """How many customers have no value at a trait's path, and how many customers there are."""
     value = customers.c.traits[tuple(path)].astext
-    query = select(func.count().filter(value.is_(None)), func.count()).select_from(customers)
+    query = (
+        select(func.count().filter(value.is_(None)), func.count())
+        .select_from(customers)
+        .where(~customers.c.excluded)
+    )
     missing, total = (await connection.execute(query)).one()
     return int(missing), int(total)

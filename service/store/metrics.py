@@ -58,7 +58,10 @@ _BY_SEGMENT = text(f"""
   where (cast(:key as text) is null or m.segment_key = :key)
   group by m.segment_key""")
 
-_OF_ALL = text("select count(*) from customers")
+_OF_ALL = text(
+    "select count(*) filter (where not excluded) as counted, "
+    "count(*) filter (where excluded) as left_out from customers"
+)
 
 _MOVES = text("""
   with as_of as (select cast(:now as timestamptz) as now)
@@ -99,12 +102,15 @@ class Figures:
     reached: Sequence[int] = (0,) * len(CHANNELS)
 
 
-def _shaped(figures: Figures, moves: dict[str, int], total: int, as_of: datetime) -> dict[str, Any]:
+def _shaped(
+    figures: Figures, moves: dict[str, int], total: int, left_out: int, as_of: datetime
+) -> dict[str, Any]:
     """The metrics as they are served.
 
     average_order_value = revenue / orders; repeat_rate = customers with two or more orders among
-    those with one or more; share = size / all customers; average_recency_days = mean days since
-    the last order; reachable = by channel, who subscribed and is not suppressed.
+    those with one or more; share = size / all customers but those left out, for tests, staff and
+    machines; average_recency_days = mean days since the last order; reachable = by channel, who
+    subscribed and is not suppressed.
     """
     orders, revenue = figures.orders, figures.revenue
     average = float(revenue) / float(orders) if revenue is not None and orders else None
@@ -113,6 +119,7 @@ def _shaped(figures: Figures, moves: dict[str, int], total: int, as_of: datetime
         "size": figures.size,
         "share": figures.size / total if total else 0.0,
         "customers": total,
+        "excluded": left_out,
         "revenue": _rounded(revenue, 2),
         "orders": None if orders is None else int(orders),
         "average_order_value": _rounded(average, 4),
@@ -144,7 +151,7 @@ async def measure(
 ) -> dict[str, dict[str, Any]]:
     """Metrics of every segment that is not archived, or of one, as of `now`."""
     parameters = {"now": now, "key": key}
-    total: int = (await connection.execute(_OF_ALL)).scalar_one()
+    total, left_out = (await connection.execute(_OF_ALL)).one()
     figures = {
         row.segment_key: Figures(*row[1:])
         for row in await connection.execute(_BY_SEGMENT, parameters)
@@ -154,7 +161,7 @@ async def measure(
     }
     keys = [key] if key else [row.key for row in await connection.execute(_KEYS)]
     return {
-        each: _shaped(figures.get(each, Figures()), moves.get(each, {}), total, now)
+        each: _shaped(figures.get(each, Figures()), moves.get(each, {}), total, left_out, now)
         for each in keys
     }
 

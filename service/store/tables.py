@@ -5,6 +5,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Computed,
     Date,
     DateTime,
     ForeignKey,
@@ -22,6 +23,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from service.core.exclusion import FLAGS
+
 metadata = MetaData(
     naming_convention={
         "pk": "%(table_name)s_pkey",
@@ -35,6 +38,8 @@ metadata = MetaData(
 # Ids compare bytewise: one order for locks, cursors and clients, whatever the database's locale.
 Id = Text(collation="C")
 Instant = DateTime(timezone=True)
+
+EXCLUDED = " or ".join(f"coalesce(traits -> '{flag}' = 'true'::jsonb, false)" for flag in FLAGS)
 
 catalog_head = Table(
     "catalog_head",
@@ -134,6 +139,9 @@ customers = Table(
     Column("due_at", Instant),
     # Whether more ids than this one are this customer's: then `fragments` has what came with each.
     Column("fragmented", Boolean, nullable=False, server_default=text("false")),
+    # Left out of all segments and figures: `service.core.exclusion.excluded`.
+    Column("excluded", Boolean, Computed(EXCLUDED, persisted=True), nullable=False),
+    Index(None, "excluded", postgresql_where=text("excluded")),
     Index(None, "due_at", postgresql_where=text("due_at is not null")),
     # Room on the page for the next version of a row: updates need not touch the indexes. Rows up
     # to a page stay as they are: compressing them is a third of the time of writing them.

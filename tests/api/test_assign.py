@@ -232,7 +232,6 @@ async def test_lists_count_members_known_by_id(client: httpx.AsyncClient) -> Non
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("identities", {"email": "ann@example.com"}),
         ("at", "2026-11-20T10:00:00Z"),
         ("include", ["explain"]),
         ("include", ["traits", "everything"]),

@@ -294,3 +294,37 @@ def test_erasing_leaves_none_of_their_ids(fresh: Service) -> None:
     assert fresh.rows("select customer_id from customers") == []
     assert fresh.rows("select * from claims") == []
     assert fresh.rows("select * from identities") == []
+
+
+@pytest.mark.parametrize("flag", ["is_test", "is_staff", "is_bot"])
+def test_who_is_left_out_is_in_nothing(fresh: Service, flag: str) -> None:
+    fresh.save("adult", ("age", ">=", 18))
+    fresh.assign("c-1", traits={"age": 20})
+    assert [each["key"] for each in fresh.assign("c-2", traits={"age": 20})["segments"]] == [
+        "adult"
+    ]
+    left = fresh.assign("c-2", traits={flag: True})
+    assert (left["segments"], [each["key"] for each in left["exited"]]) == ([], ["adult"])
+    assert fresh.assign("c-2", traits={"age": 30})["segments"] == []
+    assert fresh.assign(traits={"age": 20, flag: True})["segments"] == []
+    # Anything but true says nothing.
+    assert fresh.assign(traits={"age": 20, flag: "true"})["segments"] != []
+    for who in ("c-2", None):
+        asked = fresh.assign(
+            who, traits={"age": 20, flag: True}, record=False, include=["excluded"]
+        )
+        assert [each["key"] for each in asked["segments"]] == ["adult"]
+    fresh.measure()
+    metrics = fresh.get("/segments/adult")["metrics"]
+    assert (metrics["size"], metrics["customers"], metrics["excluded"]) == (1, 1, 1)
+    assert metrics["share"] == 1
+    back = fresh.assign("c-2", traits={flag: None})
+    assert [each["key"] for each in back["segments"]] == ["adult"]
+
+
+def test_nobody_who_is_left_out_is_on_a_list_either(fresh: Service) -> None:
+    fresh.save("guests", name="Guests")
+    fresh.ask("post", "/segments/guests/members", json={"add": ["c-1", "c-2"]})
+    fresh.settle()
+    assert fresh.assign("c-1", traits={"is_test": True})["segments"] == []
+    assert [each["key"] for each in fresh.assign("c-2")["segments"]] == ["guests"]

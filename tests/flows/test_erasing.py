@@ -291,7 +291,7 @@ async def test_the_demos_note_of_its_customers_is_erased_too(
     fact = '{"state": "loaded", "sample": "c-1", "customers": ["c-0", "c-1"]}'
     await outsider.execute("insert into workspace values ('demo', $1)", fact)
     await erased(services, "c-1")
-    [value] = await outsider.fetchrow("select value::text from workspace")
+    [value] = await outsider.fetchrow("select value::text from workspace where name = 'demo'")
     assert value == '{"state": "loaded", "sample": "c-0", "customers": ["c-0"]}'
     with pytest.raises(NobodyErased):
         await erased(services, "c-2")
