@@ -32,6 +32,7 @@ from service.api import (
 from service.api.assign import AssignRoutes, Receive, Scope, Send
 from service.api.door import Door
 from service.api.openapi import describe
+from service.api.pacing import paced
 from service.api.problems import HttpProblem
 from service.api.proxies import Proxies
 from service.api.scopes import Table
@@ -66,7 +67,7 @@ class Application:
         elif scope["type"] == "http" and scope["path"] in TRACKING:
             await self._tracking(scope, receive, send)
         else:
-            await self.cold(scope, receive, send)
+            await paced(self.cold, scope, receive, send)
 
 
 def create_app(services: Services, start: AbstractAsyncContextManager[Any] | None = None) -> Any:

@@ -17,11 +17,13 @@ from starlette.types import Receive, Scope, Send
 
 from service.core.instants import format_instant, from_datetime
 from service.store import exports
-from service.store.database import Database
+from service.store.database import Database, Long
 from service.store.exports import MemberRow
 
 COLUMNS = ("customer_id", "since", "version")
 JSON = "application/json"
+# Of one piece, so that even a slow reader takes it in time.
+AT_ONCE = 65_536  # bytes
 
 
 class Format(Protocol):
@@ -137,12 +139,13 @@ async def export(
     after: str | None,
     limit: int | None,
     channel: str | None = None,
+    reader: str | None = None,
 ) -> Export:
     """A segment's members, or those whom a channel reaches, in one of `FORMATS`. The first have
-    been read when this returns, so that what can't be read is refused and not cut off. Raises
-    Crowded."""
+    been read when this returns, so that what can't be read is refused and not cut off. `reader`:
+    whose key it is for. Raises Crowded."""
     ending, make = FORMATS[media_type]
-    pieces = _pieces(database, key, make(), after, limit, channel)
+    pieces = _pieces(database, key, make(), after, limit, channel, reader)
     first = await anext(pieces)
     name = f'attachment; filename="{key}-members.{ending}"'
     headers = {"content-disposition": name, "vary": "accept"}
@@ -152,9 +155,11 @@ async def export(
 
 
 async def _joined(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
-    yield first
+    for start in range(0, len(first), AT_ONCE):
+        yield first[start : start + AT_ONCE]
     async for piece in rest:
-        yield piece
+        for start in range(0, len(piece), AT_ONCE):
+            yield piece[start : start + AT_ONCE]
 
 
 async def _pieces(
@@ -164,8 +169,9 @@ async def _pieces(
     after: str | None,
     limit: int | None,
     channel: str | None,
+    reader: str | None,
 ) -> AsyncGenerator[bytes]:
-    async with database.long() as connection:
+    async with database.long(Long.EXPORT, reader) as connection:
         begin = format_.begin()
         members = exports.members(connection, key, after=after, limit=limit, channel=channel)
         async for rows in members:

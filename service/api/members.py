@@ -1,7 +1,5 @@
 """`/segments/{key}/members`: who is in a segment, and the ids on a list."""
 
-import asyncio
-import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -13,6 +11,7 @@ from service.api.bodies import BodyRoute, check_encoding
 from service.api.callers import WithAuthor, WithCaller, require, still_let_in
 from service.api.exports import FORMATS, JSON, OFFERED, export
 from service.api.negotiating import chosen
+from service.api.pacing import Pace
 from service.api.paths import SegmentKey
 from service.api.problems import HttpProblem, conflicting, invalid, not_found, unavailable
 from service.api.schemas import ListChange, ListChanged, Member, Members, UploadedList
@@ -103,8 +102,9 @@ async def segment_members(
     if media_type in FORMATS:
         try:
             return await export(
-                services.database, key, media_type, after=after, limit=limit, channel=channel
-            )
+                services.database, key, media_type, after=after, limit=limit, channel=channel,
+                reader=who.key_id,
+            )  # fmt: skip
         except Crowded as error:
             raise unavailable(str(error)) from error
     size = limit or PAGE
@@ -191,17 +191,15 @@ async def arriving(request: Request, services: Services) -> AsyncIterator[bytes]
     """The body of an upload as it arrives. Raises ClientDisconnect, and HttpProblem 401 where the
     key has ended by then."""
     chunks = request.stream()
-    left = PATIENCE
+    pace = Pace(PATIENCE, SLOWEST)
     while True:
-        began = time.monotonic()
         try:
-            async with asyncio.timeout(min(left, PATIENCE)):
-                chunk = await anext(chunks)
+            chunk = await pace.within(anext(chunks))
         except StopAsyncIteration:
             await services.keyring.look(services.database)
             still_let_in(request.scope)
             return
         except TimeoutError as error:
             raise ClientDisconnect from error
-        left += len(chunk) / SLOWEST - (time.monotonic() - began)
+        pace.passed(len(chunk))
         yield chunk

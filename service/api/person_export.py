@@ -30,7 +30,8 @@ async def everything(services: Services, customer_id: str, author: Author) -> As
     """The document in pieces, as of one moment; the audit has its entry before the first of them.
     Raises NothingKept, Crowded, Undecidable, each before the first."""
     async with AsyncExitStack() as stack:
-        connection = await stack.enter_async_context(services.database.long(Long.PERSON))
+        long = services.database.long(Long.PERSON, author.key_id)
+        connection = await stack.enter_async_context(long)
         await connection.execution_options(isolation_level="REPEATABLE READ")
         raw = (await connection.get_raw_connection()).driver_connection
         person = (await identities.persons(raw, [customer_id])).get(customer_id, customer_id)

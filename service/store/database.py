@@ -1,8 +1,9 @@
 """The way to PostgreSQL: one engine for everything ordinary, plain asyncpg for the writer."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from enum import StrEnum
 from typing import Any
 
@@ -28,6 +29,8 @@ class Long(StrEnum):
 
 # Under way at once in this process: each for itself, so that none keeps the others out.
 AT_ONCE = {Long.UPLOAD: 4, Long.EXPORT: 4, Long.PERSON: 2}
+# For one key; the rest is left for others. (Uploads are counted before they have a connection.)
+OF_ONE = {Long.UPLOAD: 4, Long.EXPORT: 2, Long.PERSON: 1}
 # A reader of an export may pause for so long; then its transaction is ended.
 PAUSE = "60s"
 
@@ -95,6 +98,7 @@ class Database:
             },
         )
         self._long_ones = {each: asyncio.Semaphore(most) for each, most in AT_ONCE.items()}
+        self._of_one: Counter[tuple[Long, str]] = Counter()
 
     async def connect(self) -> Any:
         """A plain asyncpg connection, for one who keeps it."""
@@ -106,13 +110,32 @@ class Database:
         )
 
     @asynccontextmanager
-    async def long(self, what: Long = Long.EXPORT) -> AsyncIterator[AsyncConnection]:
-        """A connection beside the pool for what takes long, closed afterwards. Raises Crowded."""
+    async def long(
+        self, what: Long = Long.EXPORT, key: str | None = None
+    ) -> AsyncIterator[AsyncConnection]:
+        """A connection beside the pool for what takes long, closed afterwards. `key`: by whose it
+        was asked for, if by one's. Raises Crowded."""
         turn = self._long_ones[what]
         if turn.locked():
             raise Crowded(f"{AT_ONCE[what]} {what} are under way already")
-        async with turn, self._unpooled.connect() as connection:
-            yield connection
+        if key is not None and self._of_one[what, key] >= OF_ONE[what]:
+            raise Crowded(f"with this key as many {what} as may be are under way already")
+        with self._counted(what, key):
+            async with turn, self._unpooled.connect() as connection:
+                yield connection
+
+    @contextmanager
+    def _counted(self, what: Long, key: str | None) -> Iterator[None]:
+        if key is None:
+            yield
+            return
+        self._of_one[what, key] += 1
+        try:
+            yield
+        finally:
+            self._of_one[what, key] -= 1
+            if not self._of_one[what, key]:
+                del self._of_one[what, key]
 
     async def close(self) -> None:
         """Let go of all connections of the engine."""

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 from sqlalchemy import text
 
+from service.api import pacing
 from tests.contracts.test_errors import shaped
 from tests.running import eventually
 from tests.serving import Service
@@ -192,6 +193,66 @@ def test_a_client_that_goes_away_lets_go_of_the_database(fresh: Service, pieces:
         fresh.runner.run(cut_off())
     fresh.runner.run(eventually(let_go))
     assert len(rows_of("text/csv", export(fresh, "text/csv").content)) == 30_000
+
+
+@pytest.mark.parametrize("read", [0, 1, 2])
+def test_a_reader_who_does_not_read_is_cut_off_and_leaves_the_lane(
+    fresh: Service, monkeypatch: pytest.MonkeyPatch, read: int
+) -> None:
+    many(fresh, 30_000)
+    monkeypatch.setattr(pacing, "PATIENCE", 0.3)
+    messages: list[Any] = []
+
+    async def stuck() -> None:
+        async def receive() -> Any:
+            await asyncio.sleep(3_600)
+
+        async def send(message: Any) -> None:
+            if len(messages) > read:
+                await asyncio.sleep(3_600)
+            messages.append(message)
+
+        reading = [fresh.app(asking("text/csv"), receive, send) for _ in range(4)]
+        async with asyncio.timeout(30):
+            await asyncio.gather(*reading)
+
+    fresh.runner.run(stuck())
+    assert not [each for each in messages if not each.get("more_body", True)]
+    assert export(fresh, "text/csv").status_code == 200
+
+
+def test_one_key_leaves_lanes_for_others(fresh: Service) -> None:
+    many(fresh, 30_000)
+    held = asyncio.Event()
+
+    async def receive() -> Any:
+        await asyncio.sleep(3_600)
+
+    async def send(message: Any) -> None:
+        await held.wait()
+
+    async def crowd() -> list[int]:
+        scopes = ["read"]
+        keys: list[str] = []
+        for name in ("admin", "one", "two"):
+            wanted = {"name": name, "scopes": ["admin"] if name == "admin" else scopes}
+            head = {"authorization": f"Bearer {keys[0]}"} if keys else {}
+            answer = await fresh.client.post("/keys", json=wanted, headers=head)
+            keys.append(answer.json()["key"])
+        heads = [{"authorization": f"Bearer {key}", "accept": "text/csv"} for key in keys]
+        scope = asking("text/csv")
+        scope["headers"] = [*scope["headers"], (b"x-api-key", keys[1].encode())]
+        slow = [asyncio.create_task(fresh.app(dict(scope), receive, send)) for _ in range(2)]
+        await asyncio.sleep(0.5)
+        answers = [
+            await fresh.client.get("/segments/adult/members", headers=head) for head in heads[1:]
+        ]
+        held.set()
+        for task in slow:
+            task.cancel()
+        return [answer.status_code for answer in answers]
+
+    assert fresh.runner.run(crowd()) == [503, 200]
 
 
 def test_200_000_members_are_written_in_little_memory(fresh: Service) -> None:
