@@ -34,7 +34,8 @@ _INSERT = r"""with fresh as (
       as new (source, message_id, customer_id, name, at, properties)
     order by source, message_id on conflict do nothing
     returning source, message_id)
-  select case when count(*) < $8 then json_agg(json_build_array(source, message_id))::text end
+  select case when count(*) < $8
+    then coalesce(json_agg(json_build_array(source, message_id))::text, '[]') end
   from fresh"""
 
 # Events keep the id that they came with; the ids of one customer count together.
