@@ -17,7 +17,7 @@ from benchmarks.measuring import DRIVER_CORE, pinned
 from benchmarks.report import Report
 from service.core.access import SYSTEM
 from service.core.instants import DAY, format_instant, from_datetime
-from service.flows.importing import look
+from service.flows.import_running import look
 from service.flows.publishing import Wanted
 from service.intake.imports.mapping import read
 from service.settings import Settings

@@ -21,7 +21,8 @@ from service.api.services import Services, WithServices
 from service.api.uploads import CSV, NDJSON
 from service.core.parsing import Problem
 from service.flows.import_rehearsing import rehearse
-from service.flows.importing import KIND, Understood, look
+from service.flows.import_running import Understood, look
+from service.flows.importing import KIND
 from service.intake.imports.mapping import read
 from service.store import jobs
 

@@ -24,7 +24,7 @@ from service.settings import Settings
 
 if TYPE_CHECKING:
     from service.flows.import_rehearsing import Rehearsal
-    from service.flows.importing import Understood
+    from service.flows.import_running import Understood
     from service.intake.imports.mapping import Mapping as Said
     from service.store.jobs import JobRow
 
@@ -152,7 +152,7 @@ def _rehearse(config: Settings, told: "_Told", file: Path, mapping: "Said") -> N
 
     from service.core.instants import MINUTE, zone_named
     from service.flows.import_rehearsing import rehearse
-    from service.flows.importing import look
+    from service.flows.import_running import look
     from service.intake.imports.told import Terms
 
     now = time.time_ns() // 1_000
@@ -172,7 +172,7 @@ def _rehearse(config: Settings, told: "_Told", file: Path, mapping: "Said") -> N
 async def _import(
     config: Settings, url: str, told: "_Told", file: Path, mapping: "Said", rejects: Path
 ) -> int:
-    from service.flows.importing import look
+    from service.flows.import_running import look
     from service.store import jobs
     from service.wiring import Process
 

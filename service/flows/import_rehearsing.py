@@ -11,8 +11,9 @@ from service.core.order_messages import KINDS, OrderMessage, order_message
 from service.core.orders import event as event_of
 from service.core.orders import settled
 from service.core.rates import Rates
-from service.flows.import_spreading import read_bucket, read_rejects, spread
-from service.flows.importing import READERS, Understood
+from service.flows.import_rejects import read_rejects
+from service.flows.import_running import READERS, Understood
+from service.flows.import_spreading import read_bucket, spread
 from service.intake.imports.told import Bad, Piece, Terms, Who
 
 SHOWN = 3

@@ -6,13 +6,14 @@ same, so that an import that was cut off goes on with those that are left.
 """
 
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
 
 from service.flows.import_files import Format, Table, parquet_rows
+from service.flows.import_rejects import Rejects
 from service.intake.imports.fields import NAMES, Kind
 from service.intake.imports.filters import Where
 from service.intake.imports.told import Bad, Row
@@ -184,28 +185,3 @@ def read_bucket(folder: Path, number: int) -> list[Row]:
         while length := file.read(_BLOCK):
             found += _rows.decode(file.read(int.from_bytes(length)))
     return found
-
-
-class Rejects:
-    """Rows that are not imported, in a file of their own for each part of the work: a part that is
-    done again writes it again."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> "Rejects":
-        self._file = self._path.open("wb")
-        return self
-
-    def add(self, bad: Bad) -> None:
-        self._file.write(msgspec.json.encode(bad) + b"\n")
-
-    def __exit__(self, *error: object) -> None:
-        self._file.close()
-
-
-def read_rejects(path: Path) -> Iterator[Bad]:
-    """What `Rejects` wrote."""
-    with path.open("rb") as file:
-        for line in file:
-            yield msgspec.json.decode(line, type=Bad)
