@@ -48,7 +48,8 @@ EXCHANGES: list[tuple[str, str, str, Any, int]] = [
         "post", "/assign/batch", "/assign/batch",
         {"customers": [CUSTOMER, {"traits": {"a.b": 1}}], "record": True}, 200,
     ),
-    ("get", "/customers", "/customers?identity=email:ann@example.com", None, 422),
+    ("get", "/customers", "/customers?identity=email:ann@example.com", None, 200),
+    ("get", "/customers", "/customers?identity=email:nobody", None, 422),
     ("get", "/customers/{customer_id}", "/customers/c-1", None, 200),
     ("get", "/customers/{customer_id}/segments", "/customers/c-1/segments", None, 200),
     (
@@ -110,6 +111,20 @@ EXCHANGES: list[tuple[str, str, str, Any, int]] = [
     ("get", "/jobs", "/jobs", None, 200),
     ("get", "/jobs/{job_id}", "/jobs/1", None, 200),
     ("delete", "/segments/{key}", "/segments/adults", None, 204),
+    ("post", "/assign", "/assign", {"customer_id": "c-21", "identities": {"shop": "21"}}, 200),
+    ("post", "/assign", "/assign", {"identities": {"email": "bea@example.com"}}, 200),
+    (
+        "post", "/customers/{customer_id}/merge", "/customers/c-1/merge", {"from": "c-21"}, 200,
+    ),
+    ("get", "/customers", "/customers?identity=shop:21", None, 200),
+    (
+        "post", "/customers/{customer_id}/unmerge", "/customers/c-1/unmerge",
+        {"from": "c-21"}, 200,
+    ),
+    (
+        "post", "/customers/{customer_id}/unmerge", "/customers/c-1/unmerge",
+        {"from": "c-21"}, 409,
+    ),
     ("get", "/customers/{customer_id}/export", "/customers/c-1/export", None, 200),
     ("delete", "/customers/{customer_id}", "/customers/c-1", None, 200),
     ("post", "/erasures", "/erasures", {"customer_id": "c-9"}, 201),
