@@ -2,12 +2,13 @@
 
 After the IETF's draft "The Idempotency-Key HTTP Header Field": the key belongs to its author and
 to one request, which a fingerprint of method, path and body recognises. Answers are kept for a
-day, but for 401, 412 and 5xx: such a request was not done, and may be sent again, with another ETag
-too. A request whose process went away before it was answered may or may not have done its work;
+day, but for those that other headers could change (401, 412, 415, faults of headers) and 5xx: such a
+request was not done, and may be sent again. A request whose process went away before it was answered may or may not have done its work;
 nobody can tell afterwards, so it is not done a second time, and its author is told to look.
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -35,7 +36,13 @@ log = structlog.get_logger()
 GIVEN_UP = timedelta(minutes=15)
 HEADER = "Idempotency-Key"
 # The request is not to blame: it may be sent again as it is.
-_NOT_DONE = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.PRECONDITION_FAILED})
+_NOT_DONE = frozenset(
+    {
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.PRECONDITION_FAILED,
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    }
+)
 # Headers of an answer that belong to the connection, not to it.
 _NOT_KEPT = frozenset({"content-length", "date", "connection"})
 
@@ -135,7 +142,7 @@ class _Repeat:
         # What can't be noted now is as if this process had gone away: nobody repeats it unawares.
         try:
             async with self._services.database.engine.begin() as connection:
-                if answer is None or answer.status_code in _NOT_DONE or answer.status_code >= 500:
+                if answer is None or not _done(answer):
                     await stored.give_back(connection, self._author, self._key)
                     return
                 headers = [
@@ -148,6 +155,16 @@ class _Repeat:
                 )
         except CANT_READ as error:
             log.warning("answer_not_kept", error=type(error).__name__)
+
+
+def _done(answer: Response) -> bool:
+    """Whether a request came to something, or to a refusal that its body is to blame for."""
+    if answer.status_code in _NOT_DONE or answer.status_code >= 500:
+        return False
+    if answer.status_code != HTTPStatus.UNPROCESSABLE_ENTITY:
+        return True
+    faults = json.loads(bytes(answer.body)).get("errors", [])
+    return not any(fault["pointer"].startswith("/header/") for fault in faults)
 
 
 class _Exchange:

@@ -1,6 +1,7 @@
 """A creating request that is sent again is not done again."""
 
 import asyncio
+import json
 import uuid
 from typing import Any
 
@@ -49,6 +50,21 @@ def test_refusals_are_given_again_too(fresh: Service) -> None:
     assert (shaped(again)["code"], again.headers["idempotent-replayed"]) == ("exists", "true")
     bad = {"key": "Bad"}
     assert post(fresh, "k-2", bad).json() == post(fresh, "k-2", bad).json()
+
+
+def test_what_other_headers_would_change_may_be_sent_again(fresh: Service) -> None:
+    body = json.dumps(ADULT).encode()
+    right = {"content-type": "application/json"}
+    for name, wrong in enumerate((
+        {"content-type": "text/plain"}, {**right, "content-encoding": "gzip"},
+        {**right, "x-change-reason": "x" * 600},
+    )):  # fmt: skip
+        key = {"idempotency-key": f"k-{name}"}
+        first = fresh.ask("post", "/segments", content=body, headers={**wrong, **key})
+        assert first.status_code in (415, 422)
+        again = fresh.ask("post", "/segments", content=body, headers={**right, **key})
+        assert (again.status_code, "idempotent-replayed" in again.headers) == (201, False)
+        fresh.ask("delete", "/segments/adult")
 
 
 def test_what_was_stale_may_be_sent_again_with_the_right_etag(fresh: Service) -> None:
