@@ -7,6 +7,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.api.bodies import BodyRoute
+from service.api.decoding import check_tree
+from service.api.problems import HttpProblem, invalid
 from service.api.schemas import Fault, Strict
 from service.api.services import WithServices
 from service.core.english import summarise
@@ -78,6 +80,13 @@ async def import_condition(services: WithServices, body: ConditionSource) -> Imp
     schema = services.live.served.catalog.schema
     # Beside the event loop: a large one takes a while.
     imported = await asyncio.to_thread(body.read, schema)
+    try:
+        # As it would come to `/segments`.
+        check_tree(imported.condition, "", 2, services.settings.json_depth)
+    except HttpProblem as fault:
+        detail = "this becomes a condition that is nested deeper than a body may be"
+        place = "/logic" if body.format == "jsonlogic" else "/query"
+        raise invalid([Problem(place, "too_deep", detail)]) from fault
     return ImportedCondition(
         condition=imported.condition,
         summary=summarise(imported.parsed),

@@ -39,13 +39,19 @@ GRACE = 30.0  # s
 _TRAIT_TYPES = frozenset(kind.value for kind in TraitType)
 
 
+# Of a body, beside the groups of its condition: the body itself, a rule, and a list in its value.
+_BESIDE_GROUPS = 3
+
+
 def schema_of(settings: Settings, types: dict[str, str]) -> Schema:
     """What conditions are parsed against in this workspace."""
     return Schema(
         zone=zone_named(settings.time_zone),
         types={name: TraitType(kind) for name, kind in types.items() if kind in _TRAIT_TYPES},
         rules_limit=settings.rules_limit,
-        depth_limit=settings.json_depth,
+        # As many groups as a body can hold, each with its list of rules: what import makes can be
+        # saved, and what is stored sent back.
+        depth_limit=max(1, (settings.json_depth - _BESIDE_GROUPS) // 2),
         values_limit=settings.values_limit,
         base_currency=settings.base_currency,
     )

@@ -88,3 +88,40 @@ def test_an_import_stores_nothing(fresh: Service) -> None:
     imported(fresh, format="jsonlogic", logic={"===": [{"var": "a"}, 1]})
     assert fresh.get("/segments")["items"] == []
     assert fresh.rows("select count(*) from audit") == [(0,)]
+
+
+def alternating(pairs: int) -> Any:
+    """Logic that becomes groups in groups, twice as many as pairs."""
+    terms: list[Any] = []
+    for n in range(pairs):
+        terms += [{"==": [{"var": "n"}, str(n)]}, {">": [{"var": "m"}, n]}]
+    return {"if": [*terms, False]}
+
+
+def group_of(depth: int, value: Any, operator: str = "in") -> Any:
+    rule: Any = {"field": "country", "operator": operator, "value": value}
+    for _ in range(depth):
+        rule = {"combinator": "and", "rules": [rule]}
+    return rule
+
+
+def test_what_import_gives_can_be_saved(fresh: Service) -> None:
+    outcomes = set()
+    for pairs in range(1, 16):
+        answer = fresh.ask("post", PATH, json={"format": "jsonlogic", "logic": alternating(pairs)})
+        if answer.status_code == 200:
+            condition = answer.json()["condition"]
+            saved = fresh.ask("put", "/segments/s", json={"condition": condition})
+            assert saved.is_success, (pairs, saved.text)
+        else:
+            faults = [(each["pointer"], each["code"]) for each in answer.json()["errors"]]
+            assert (answer.status_code, faults) == (422, [("/logic", "too_deep")])
+        outcomes.add(answer.status_code)
+    assert outcomes == {200, 422}
+
+
+def test_groups_nest_as_deep_as_a_body_can_hold(fresh: Service) -> None:
+    deepest = {"condition": group_of(14, ["CZ", "SK"])}
+    assert fresh.ask("put", "/segments/s", json=deepest).is_success
+    refusal = refused(fresh, "put", "/segments/t", {"condition": group_of(15, "CZ", "=")})
+    assert refusal == ("invalid", [("/condition" + "/rules/0" * 14, "too_deep")])
