@@ -52,7 +52,11 @@ async def list_traits(
     cursor: paging.Cursor = None,
     dimension: Dimension | None = None,
     q: Annotated[
-        Text | None, Query(description="A part of its name or description, in any letter case.")
+        Text | None,
+        Query(
+            max_length=200,
+            description="A part of its name or description, in any letter case.",
+        ),
     ] = None,
 ) -> Traits:
     """Every trait there is, by name: declared, ready-made, and met with customers; those below

@@ -198,7 +198,7 @@ ASSIGNS: list[Any] = [
     {"include": "traits"},
     {"segments": "vip"},
     {"events": [{"event": "Order Refunded"}]},
-    {"identities": {"email": "ann@example.com"}},
+    {"identities": {"email": "nobody"}},
     {"at": "2026-11-20T00:00:00Z"},
     {"surprise": True},
     {"customer_id": "c-1", "traits": {f"t{i}": i for i in range(501)}},
@@ -278,7 +278,7 @@ def exchanges() -> Iterator[Exchange]:
         yield "get", path, f"{path.replace('{key}', 'adults')}?limit=0", None
     for source in IMPORTS:
         yield "post", "/conditions/import", "/conditions/import", _json(source)
-    yield "get", "/customers", "/customers?identity=email:ann@example.com", None
+    yield "get", "/customers", "/customers?identity=email:nobody", None
     yield "get", "/customers", "/customers", None
     for path in (
         "/customers/{customer_id}",
@@ -334,6 +334,19 @@ def exchanges() -> Iterator[Exchange]:
     for query in ("status=sleeping", "kind=magic", "dimension=astrologic", "q=%00", "owner=%00",
                   "tag=%00", "scheme=%00", f"q={'x' * 201}"):  # fmt: skip
         yield "get", "/segments", f"/segments?{query}", None
+    for query in ("dimension=astrologic", "q=%00", f"q={'x' * 201}"):
+        yield "get", "/traits", f"/traits?{query}", None
+    path = "/customers/{customer_id}/consent"
+    for channel, change in (
+        ("fax", {"status": "never"}), ("email", {}), ("email", {"status": 1}),
+        ("sms", {"suppressed": None}), ("ads", {"status": "never", "at": "x"}),
+    ):  # fmt: skip
+        yield "put", f"{path}/{{channel}}", f"/customers/c-1/consent/{channel}", _json(change)
+    yield "put", f"{path}/{{channel}}", "/customers/a%00b/consent/sms", _json({"status": "never"})
+    for query in ("limit=0", "cursor=%25", "cursor=YQ==", "cursor=WyJhIiwgImIiXQ=="):
+        yield "get", path, f"/customers/c-1/consent?{query}", None
+    yield "get", path, "/customers/nobody/consent", None
+    yield "get", "/segments/{key}/members", "/segments/adults/members?channel=fax", None
     for cursor in ("YQ==", "LTE=", "OTk5OTk5OTk5OTk5OTk5OTk5OTk5"):
         yield "get", "/jobs", f"/jobs?cursor={cursor}", None
         path = "/customers/{customer_id}/transitions"
