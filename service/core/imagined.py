@@ -1,11 +1,11 @@
-"""Orders of somebody who is not named: nothing is stored of them, and nothing is known beside."""
+"""Orders that are only asked about: what a call that stores nothing tells of them."""
 
 from collections.abc import Sequence
 from datetime import tzinfo
 
 from service.core.events import Event
 from service.core.order_messages import KINDS, OrderMessage, order_message
-from service.core.orders import COMPLETED, Pending, event, settled
+from service.core.orders import COMPLETED, Pending, event, event_from, settled
 from service.core.rates import Rates
 
 
@@ -25,10 +25,9 @@ def imagined(events: Sequence[Event], base: str, zone: tzinfo) -> list[Event]:
     for told in messages.values():
         order = settled(told, Rates(base, zone))
         if order.pending is Pending.NO_RATE and order.cancelled_at is None:
-            first = min(told, key=lambda message: message.at)
             properties = {"order_id": order.order_id, "currency": order.currency}
-            at = order.placed_at if order.placed_at is not None else first.at
-            found.append(Event(COMPLETED, at, properties, first.message_id, first.source))
+            assert order.placed_at is not None  # noqa: S101 - what lacks a rate was placed
+            found.append(event_from(order.store, order.order_id, order.placed_at, properties))
         else:
             known = event(order)
             found += [] if known is None else [known]

@@ -17,6 +17,7 @@ from service.core.imagined import imagined
 from service.core.lookahead import FOR_EVER, Horizon, walk, walk_changing
 from service.core.matching import Nobodys, Prepared
 from service.core.merging import Written, coerced, merge, stands, without_nulls
+from service.core.orders import COMPLETED
 from service.core.outlook import Foreseen
 from service.core.parsing import Schema
 from service.core.problems import Invalid, Problem
@@ -215,9 +216,29 @@ class Assigner:
         who = self._naming(customer_id, known_by, now).customer_id
         state = await self._stored(who, served) or State(who, now, now)
         events = events_of(told, who, now, _new_id) if told else ()
-        given = Input(traits, now, seen=False, events=events, everyone=everyone)
+        orders = await self._ordering(state.customer_id, events, served) if events else None
+        given = Input(traits, now, seen=False, events=events, orders=orders, everyone=everyone)
         decision = await self._decide(served, state, given, now)
         return self._answer(decision, recorded=False)
+
+    async def _ordering(
+        self, customer_id: str, told: Sequence[Event], served: Served
+    ) -> list[Event] | None:
+        """The orders of a customer with those that are only asked about, each in place of a stored
+        one of its id; None where none is asked about."""
+        derivations = served.derivations
+        asked = imagined(told, derivations.base_currency, derivations.zone)
+        placed = {each.message_id: each for each in asked if each.name == COMPLETED}
+        if not placed or not derivations.read_orders:
+            return None
+        try:
+            async with self._database.engine.connect() as connection:
+                raw = (await connection.get_raw_connection()).driver_connection
+                stored = await events.counted_orders(raw, [customer_id], derivations)
+        except CANT_READ as error:
+            raise StoreUnavailable(type(error).__name__) from error
+        known = {each.message_id: each for each in stored.get(customer_id, ())}
+        return list((known | placed).values())
 
     async def _stored(self, customer_id: str, served: Served) -> State | None:
         try:

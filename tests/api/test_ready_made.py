@@ -267,8 +267,15 @@ def test_a_browser_tells_what_it_is(fresh: Service) -> None:
     assert fresh.rows(changes) == [before]
 
 
-def test_an_order_of_nobody_named_is_priced(fresh: Service) -> None:
+def test_an_order_may_be_imagined(fresh: Service) -> None:
     fresh.save("spenders", ("revenue", ">=", 100))
     dear = order(1, 120, shipping=20)
     assert keys(fresh.assign(events=[dear])) == ["spenders"]
     assert keys(fresh.assign(events=[order(1, 119, shipping=20)])) == []
+    fresh.assign("c-1", events=[order(2, 60)])
+    assert keys(fresh.assign("c-1", events=[order(3, 50)], record=False)) == ["spenders"]
+    # One that is stored already counts once.
+    assert keys(fresh.assign("c-1", events=[order(2, 50)], record=False)) == []
+    assert keys(fresh.assign("c-1", events=[order(2, 110)], record=False)) == ["spenders"]
+    assert keys(fresh.assign("c-1")) == []
+    assert fresh.rows("select count(*) from orders") == [(1,)]
