@@ -178,6 +178,12 @@ def _currencies(facts: Facts, base: str) -> set[str]:
 _decimal = lru_cache(maxsize=REMEMBERED)(Decimal)
 
 
+@lru_cache(maxsize=REMEMBERED)
+def _times(price: str, quantity: str) -> Decimal:
+    """Both are as they were told; exact, as it is asked for under `EXACT` only."""
+    return _decimal(price) * _decimal(quantity)
+
+
 class _Sums:
     """Adds up an order, in the base currency."""
 
@@ -186,6 +192,7 @@ class _Sums:
         self._values = {name: told.value for name, told in facts.told.items()}
         self._refunds = [told.value for told in facts.refunds.values()]
         self._rates = rates
+        self._is_base = order.currency == base
         self._used = {code: rate for code, rate in rates.items() if code != base}
         self._lines: Sequence[Mapping[str, Any]] = self._values.get("products", ())
 
@@ -233,6 +240,8 @@ class _Sums:
 
     def _worth(self, amount: str) -> Decimal:
         """An amount in the base currency; one without a currency is in the order's."""
+        if self._is_base and " " not in amount:
+            return _decimal(amount)
         number, _, currency = amount.partition(" ")
         rate = self._rates[currency or self._order.currency]
         return _decimal(number) if rate == 1 else _decimal(number) * rate
@@ -282,7 +291,11 @@ class _Sums:
     def _value(self, line: Mapping[str, Any]) -> Decimal | None:
         """Price x quantity of a line of the order or of a refund."""
         price = line["price"] if "price" in line else self._price_of(line)
-        return None if price is None else self._worth(price) * _decimal(line["quantity"])
+        if price is None:
+            return None
+        if self._is_base and " " not in price:
+            return _times(price, line["quantity"])
+        return self._worth(price) * _decimal(line["quantity"])
 
     def _price_of(self, line: Mapping[str, Any]) -> str | None:
         """The order's price of the product of a refund."""
@@ -305,8 +318,12 @@ class _Sums:
             product = dict(line)
             quantity = _decimal(line["quantity"])
             product["quantity"] = number_of(quantity)
-            if "price" in product:
-                price = self._worth(product["price"])
+            told = product.get("price")
+            if told is not None and self._is_base and not self._used and " " not in told:
+                product["price"] = number_of(_decimal(told))
+                product["net"] = number_of(_times(told, line["quantity"]))
+            elif told is not None:
+                price = self._worth(told)
                 product["price"] = number_of(self._shown(price))
                 product["net"] = number_of(self._shown(price * quantity))
             products.append(product)
