@@ -79,7 +79,7 @@ async def merge_customers(
         if error.customer_id == customer_id:
             raise not_found(f"there is no customer {customer_id}") from error
         detail = f"there is no customer {error.customer_id}"
-        raise invalid([Problem("/from", "unknown", detail)]) from error
+        raise invalid([Problem("/from", "no_customer", detail)]) from error
     except (Overloaded, StoreUnavailable, Undecidable) as error:
         raise unavailable(f"this can't be stored now: {error}") from error
     return await _told(services, customer_id, who)
