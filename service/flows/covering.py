@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from service.core.coverage import Coverage
 from service.core.decisions import State
+from service.core.exclusion import excluded
 from service.core.instants import MINUTE, from_datetime, local_day, start_of_day, to_datetime
 from service.core.profiles import told_of
 from service.live import Live, Served
@@ -32,8 +33,8 @@ class Coverer:
         self._clock = clock
 
     async def count(self, job: JobRow) -> int:
-        """Count all customers, or a sample of many, as they are at one instant; how many were
-        looked at."""
+        """Count all customers, or a sample of many, as they are at one instant, but tests, staff
+        and machines; how many were looked at."""
         now = self._clock()
         found = Coverage()
         async with self._database.long() as connection:
@@ -47,7 +48,9 @@ class Coverer:
                 await events.load_histories(raw, states, served.catalog.told, -1)
                 await asyncio.to_thread(_count, found, served, batch, now)
                 await self._progress(job, found.customers, min(customers, SAMPLE))
-        counted = Counted(to_datetime(now), customers, found.customers)
+        counted = Counted(
+            to_datetime(now), found.customers if share is None else customers, found.customers
+        )
         async with self._database.engine.begin() as connection:
             await coverage.store(connection, counted, found.found())
         return found.customers
@@ -59,6 +62,8 @@ class Coverer:
 
 def _count(found: Coverage, served: Served, batch: Sequence[State], now: int) -> None:
     for state in batch:
+        if excluded(state.traits):
+            continue
         derived = told_of(served.catalog, state, now)
         traits = {**served.derivations.given(state.traits), **derived}
         found.add({name: value for name, value in traits.items() if ":" not in name})

@@ -187,3 +187,11 @@ def test_nobody_is_not_counted(fresh: Service) -> None:
     later = NOW + DAY
     fresh.runner.run(covering.count_if_due(fresh.process.database, fresh.process.live, later))
     assert all(job["kind"] != "traits" for job in fresh.get("/jobs")["items"])
+
+
+def test_tests_and_staff_are_not_counted(shop: Service) -> None:
+    shop.assign("c-test", traits={"country": "CZ", "is_test": True, "secret": 1})
+    count(shop)
+    coverage = shop.get("/traits/country")["coverage"]
+    assert (coverage["customers"], coverage["of"], coverage["exact"]) == (12, 12, True)
+    assert shop.ask("get", "/traits/secret").status_code == 404
