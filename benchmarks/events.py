@@ -1,4 +1,4 @@
-"""Part "events": tracking by batches of 100, beside a bare COPY of the same rows; and deciding a
+"""Part "events": tracking by batches of 100, beside a bare COPY of as many rows; and deciding a
 customer with a long life beside one with a short one."""
 
 import asyncio
@@ -6,11 +6,11 @@ import json
 import time
 from datetime import UTC, datetime
 from functools import partial
-from random import Random
-from typing import Any
+from pathlib import Path
 
 import asyncpg
 import httpx
+import psutil
 
 from benchmarks.lists import database
 from benchmarks.load import Load, drive, encode
@@ -18,11 +18,12 @@ from benchmarks.measuring import DRIVER_CORE, pinned, race
 from benchmarks.prepared import command
 from benchmarks.report import Report
 from benchmarks.servers import free_port, serving
+from benchmarks.streams import NOW, Stream, scattered, visits
 from service.core.catalog import Catalog, Definition, compile_catalog
 from service.core.deciding import decide
 from service.core.decisions import Input, State
 from service.core.events import Event
-from service.core.instants import DAY, HOUR, format_instant, from_datetime
+from service.core.instants import HOUR
 from service.core.parsing import Schema
 from service.store.events import decode
 from service.store.events import encode as encode_histories
@@ -31,10 +32,8 @@ PART = "events"
 BATCH = 100
 BATCHES = 1_200
 CONNECTIONS = 8
-CUSTOMERS = 1_000
 ROUNDS = 30
 WANTED = 10_000  # events a second
-NOW = from_datetime(datetime(2026, 11, 1, tzinfo=UTC))
 
 
 def run(report: Report) -> None:
@@ -43,81 +42,88 @@ def run(report: Report) -> None:
 
 
 def _track(report: Report) -> None:
-    requests, rows = _batches()
-    with database() as (url, data_dir):
-        port = free_port()
-        environment = {
-            "DATABASE_URL": url,
-            "SEGSERVE_DATA_DIR": str(data_dir),
-            "SEGSERVE_PORT": str(port),
-            "SEGSERVE_LOG_LEVEL": "warning",
-        }
-        with (
-            serving(command(), port, environment=environment) as server,
-            report.progress("tracking", 2) as step,
-        ):
-            key = _furnish(f"http://127.0.0.1:{port}")
-            shown = f"\r\nAuthorization: Bearer {key}\r\nContent-Length:".encode()
-            told = [each.replace(b"\r\nContent-Length:", shown, 1) for each in requests]
-            with pinned(DRIVER_CORE):
-                load = drive(server.port, told, connections=CONNECTIONS, seconds=60, most=len(told))
-            step()
-            stored, copied = asyncio.run(_copy(url, rows))
-            step()
-    _tell(report, load, stored, copied)
+    for stream in (scattered(BATCHES, BATCH), visits(BATCHES, BATCH)):
+        with database() as (url, data_dir):
+            _tell(report, stream, *_measured(report, stream, url, data_dir))
 
 
-def _tell(report: Report, load: Load, stored: int, copied: float) -> None:
-    rate = load.rate * BATCH
-    if stored != load.requests * BATCH or load.errors:
+def _measured(
+    report: Report, stream: Stream, url: str, data_dir: Path
+) -> tuple[Load, float, int, float]:
+    """How it went, the server's own processor time in seconds, how many events are stored, and rows
+    a second of a bare COPY of as many."""
+    port = free_port()
+    environment = {
+        "DATABASE_URL": url,
+        "SEGSERVE_DATA_DIR": str(data_dir),
+        "SEGSERVE_PORT": str(port),
+        "SEGSERVE_LOG_LEVEL": "warning",
+    }
+    with (
+        serving(command(), port, environment=environment) as server,
+        report.progress(f"tracking {stream.name}", 2) as step,
+    ):
+        key = _furnish(f"http://127.0.0.1:{port}", stream)
+        shown = f"\r\nAuthorization: Bearer {key}\r\nContent-Length:".encode()
+        told = [
+            encode("/v1/batch", body).replace(b"\r\nContent-Length:", shown, 1)
+            for body in stream.bodies
+        ]
+        process = psutil.Process(server.pid)
+        before = sum(process.cpu_times()[:2])
+        with pinned(DRIVER_CORE):
+            load = drive(server.port, told, connections=CONNECTIONS, seconds=60, most=len(told))
+        spent = sum(process.cpu_times()[:2]) - before
+        step()
+        stored, copied = asyncio.run(_copy(url, stream))
+        step()
+    return load, spent, stored, copied
+
+
+def _tell(
+    report: Report, stream: Stream, load: Load, spent: float, stored: int, copied: float
+) -> None:
+    whole = load.requests == len(stream.batches)
+    if load.errors or (whole and stored != stream.events):
         raise RuntimeError(f"{stored:,} events stored, {load.requests:,} batches, {load.errors}")
+    rate = load.rate * BATCH
+    own = spent / (load.requests * BATCH)
     table = [
-        ["segserve, /v1/batch", f"{rate:,.0f}", f"{rate / copied:.3f} ×"],
-        ["bare COPY", f"{copied:,.0f}", "1.000 ×"],
+        ["segserve, /v1/batch", f"{rate:,.0f}", f"{rate / copied:.3f} ×", f"{own * 1e6:.0f}"],
+        ["bare COPY", f"{copied:,.0f}", "1.000 ×", ""],
     ]
-    title = f"events a second, durable; batches of {BATCH}, {CONNECTIONS} connections"
-    report.table(title, ["", "events/s", "to COPY"], table, "one worker; the service on one core")
-    report.figure(PART, "events a second", rate)
-    report.figure(PART, "bare COPY", copied)
-    report.at_least("tracking: events a second, durable", rate, WANTED)
+    title = (
+        f"messages a second, durable: {stream.name}; batches of {BATCH}, {CONNECTIONS} connections"
+    )
+    note = (
+        f"one worker on one core; a batch is about {stream.customers:.0f} customers, and conditions "
+        f"read {stream.share_read:.0%} of it; own µs: of the service's processor time"
+    )
+    report.table(title, ["", "messages/s", "to COPY", "own µs"], table, note)
+    report.figure(PART, f"{stream.name}: messages a second", rate)
+    report.figure(PART, f"{stream.name}: own processor time, µs a message", own * 1e6)
+    report.figure(PART, f"{stream.name}: bare COPY", copied)
+    report.at_least(f"tracking, {stream.name}: messages a second, durable", rate, WANTED)
 
 
-def _batches() -> tuple[list[bytes], list[tuple[str, str, datetime, str]]]:
-    random = Random(7)
-    requests, rows = [], []
-    for batch in range(BATCHES):
-        messages = []
-        for place in range(BATCH):
-            who = f"c-{random.randrange(CUSTOMERS)}"
-            properties = {"category": random.choice(["shoes", "hats"]), "price": 19.99}
-            at = NOW - random.randrange(30 * DAY)
-            messages.append(
-                {
-                    "type": "track", "userId": who, "event": "Product Viewed",
-                    "messageId": f"m-{batch}-{place}", "timestamp": format_instant(at),
-                    "properties": properties,
-                }
-            )  # fmt: skip
-            rows.append((who, f"m-{batch}-{place}", datetime.now(UTC), json.dumps(properties)))
-        requests.append(encode("/v1/batch", json.dumps({"batch": messages}).encode()))
-    return requests, rows
-
-
-def _furnish(base: str) -> str:
-    """A source, and a segment that counts what it sends; the source's write key."""
+def _furnish(base: str, stream: Stream) -> str:
+    """A source, and the segments that read what it sends; the source's write key."""
     with httpx.Client(base_url=base, trust_env=False, timeout=60) as client:
-        aggregate = {"function": "count", "within": "30d"}
-        rule = {"field": "event:Product Viewed", "aggregate": aggregate}
-        condition = {"combinator": "and", "rules": [{**rule, "operator": ">=", "value": 50}]}
-        client.put("/segments/viewers", json={"condition": condition}).raise_for_status()
+        for key, condition in stream.conditions.items():
+            client.put(f"/segments/{key}", json={"condition": condition}).raise_for_status()
         source = {"id": "bench", "name": "bench", "type": "server"}
         made = client.post("/sources", json=source)
         made.raise_for_status()
         return str(made.json()["write_key"])
 
 
-async def _copy(url: str, rows: list[Any]) -> tuple[int, float]:
+async def _copy(url: str, stream: Stream) -> tuple[int, float]:
     """How many events are stored, and rows a second of a bare COPY of as many."""
+    now = datetime.now(UTC)
+    rows = [
+        (told["userId"], told["messageId"], now, json.dumps(told.get("properties", {})))
+        for told in stream.told
+    ]
     connection = await asyncpg.connect(url.replace("+asyncpg", ""))
     try:
         stored = await connection.fetchval("select count(*) from events")

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from service.core.aggregates import Aggregate, Function
 from service.core.conditions import Field, aggregates_of
 from service.core.deriving import NO_DERIVATIONS, Derivations, Histories
+from service.core.exclusion import FLAGS
 from service.core.field_index import FieldIndex, Form
 from service.core.horizons import next_window_change
 from service.core.instants import Moment
@@ -239,6 +240,7 @@ class Outlook:
         # What is seen otherwise than by the indexes, where each value counts.
         otherwise = matcher.read_otherwise | {name.partition(".")[0] for name in reads} | held
         otherwise |= {field.path[0] for field in fields if len(field.path) > 1}
+        otherwise |= {*FLAGS}
         self.watched: dict[str, Watched] = {
             name: Watched(aggregate, matcher.indexes_of(name), derivations.zone)
             for name, aggregate in derivations.aggregates.items()

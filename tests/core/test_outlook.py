@@ -259,3 +259,13 @@ def test_an_answer_is_whole_where_somebody_waits_for_it() -> None:
     assert decision.truths == 1
     assert decision.stored
     assert list(decision.derived.values()) == [8]
+
+
+def test_who_an_event_shows_to_be_a_machine_leaves() -> None:
+    flag = {"aggregate": {"event": "A", "function": "last", "of": "properties.bot"}}
+    catalog = passing(count("<", 50), derived={"is_bot": flag})
+    state = lived(catalog, 7)
+    assert list(state.memberships) == ["k0"]
+    events = [Event("A", START, {"bot": True}, "another", "test")]
+    decision = decide(catalog, state, START, Input({}, START, events=events, answered=False))
+    assert [each.entered for each in decision.transitions] == [False]
