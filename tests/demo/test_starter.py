@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from service.core.consent import KNOWN_OF_ALL
 from service.core.operators import OPERATORS
 from service.core.parsing import Schema, parse_condition
 from service.core.traits import TraitType
@@ -79,7 +80,7 @@ def test_keys_are_unique() -> None:
 
 def test_an_active_segment_reads_what_the_demo_has() -> None:
     known = {trait.name for trait in TRAITS} | {"customer_id", "model:household-tiers.label"}
-    known |= {f"segment:{segment['key']}" for segment in ACTIVE}
+    known |= {f"segment:{segment['key']}" for segment in ACTIVE} | KNOWN_OF_ALL
     read = {rule["field"] for s in ACTIVE for rule in rules(s["condition"])}
     # A survey may tell more than the baskets; eco-minded takes either.
     assert read - known == {"survey_values"}
