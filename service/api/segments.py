@@ -38,10 +38,13 @@ _documents = TypeAdapter(SegmentDocument)
 _keys: TypeAdapter[str] = TypeAdapter(Key)
 
 
-def wanted(key: str, document: SegmentDocument, based_on: int | None = None) -> Wanted:
-    """A request's document as a definition to save."""
+def wanted(
+    key: str, document: SegmentDocument, based_on: int | None = None, *, theirs: bool = True
+) -> Wanted:
+    """A request's document as a definition to save. `theirs`: whether the request brought the rules
+    of its condition."""
     definition = document.model_dump(mode="json", exclude={"key", "status"}, exclude_none=True)
-    return Wanted(key, document.status, definition, based_on)
+    return Wanted(key, document.status, definition, based_on, theirs=theirs)
 
 
 @router.get("")
@@ -95,6 +98,7 @@ async def create_segment(
             author=author,
             create=True,
             may_publish=caller.may(Scope.PUBLISH),
+            hidden=view.personal,
         )
     response.headers["location"] = f"/segments/{saved.key}"
     response.headers["etag"] = etag(saved)
@@ -154,6 +158,7 @@ async def put_segment(
                     [new],
                     author=author,
                     may_publish=caller.may(Scope.PUBLISH),
+                    hidden=view.personal,
                 )
             break
         except Stale:
@@ -189,13 +194,14 @@ async def patch_segment(
             document = _documents.validate_python(merged)
         except ValidationError as error:
             raise invalid([fault_of(fault, fault["loc"]) for fault in error.errors()]) from error
-        new = wanted(key, document, row.version)
+        new = wanted(key, document, row.version, theirs=_brings_rules(patch))
         try:
-            with changing(key, view.teller(new.definition, theirs=_brings_rules(patch))):
+            with changing(key, view.teller(new.definition, theirs=new.theirs)):
                 [saved] = await services.publisher.save(
                     [new],
                     author=author,
                     may_publish=caller.may(Scope.PUBLISH),
+                    hidden=view.personal,
                 )
             break
         except Stale:

@@ -129,6 +129,7 @@ async def roll_segment_back(
                     version,
                     author=author,
                     may_publish=caller.may(Scope.PUBLISH),
+                    hidden=view.personal,
                 )
             break
         except Stale:
@@ -155,8 +156,9 @@ async def activate_segment(
         try:
             with changing(key, view.teller(row.definition, theirs=False)):
                 saved = await history.activate(
-                    services.publisher, row, notify=body.notify, author=author
-                )
+                    services.publisher, row, notify=body.notify, author=author,
+                    hidden=view.personal,
+                )  # fmt: skip
             break
         except Stale:
             continue

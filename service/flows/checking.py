@@ -20,6 +20,7 @@ from service.core.english import summarise
 from service.core.instants import format_instant, parse_instant
 from service.core.operators import Operand
 from service.core.parsing import Invalid, Problem, parse_condition
+from service.core.personal import NOBODYS, Personal
 from service.core.proofs.definitions import prove
 from service.core.proofs.findings import Code, Finding, Severity
 from service.core.proofs.schemes import prove_scheme
@@ -42,7 +43,7 @@ class Wanted:
     version that this was made from, 0 where there must be none.
 
     `action`: what the audit calls it, where its outcome does not say; `notify`: whom to tell of
-    what it causes.
+    what it causes; `theirs`: whether the rules of its condition come from who wants it.
     """
 
     key: str
@@ -51,6 +52,7 @@ class Wanted:
     based_on: int | None = None
     action: str | None = None
     notify: Notify = Notify.NONE
+    theirs: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +94,17 @@ def expects_absence(rule: Rule, negated: bool) -> bool:
 
 
 def check(
-    catalog: Catalog, wanted: Sequence[Wanted], known: Sequence[SegmentRow | None], now: int
+    catalog: Catalog,
+    wanted: Sequence[Wanted],
+    known: Sequence[SegmentRow | None],
+    now: int,
+    hidden: Personal = NOBODYS,
 ) -> list[Checked]:
     """Read definitions, and see whether all that would be active can stand together.
 
-    `known`: what is stored of each before; `now`: in microseconds since the epoch. Raises Invalid
-    (pointers into the one segment, or below `/INDEX` for several) and Conflict.
+    `known`: what is stored of each before; `now`: in microseconds since the epoch; `hidden`: what
+    their author may not read, so that nothing is proved to them by it. Raises Invalid (pointers
+    into the one segment, or below `/INDEX` for several) and Conflict.
     """
     prefixes = [""] if len(wanted) == 1 else [f"/{index}" for index in range(len(wanted))]
     problems: list[Problem] = []
@@ -143,7 +150,17 @@ def check(
             for problem in tangling(proposed[each.key], proposed, tangle, prefix)
         ]
         raise Invalid(problems) from tangle
-    found = _proved(catalog, wanted, conditions, proposed)
+    own = {
+        each.key: _segment(each, condition)
+        for each, condition in zip(wanted, conditions, strict=True)
+    }
+    seen = {key: _veiled(each, hidden) for key, each in proposed.items()}
+    for each in wanted:
+        if not each.theirs:
+            own[each.key] = _veiled(own[each.key], hidden)
+        elif each.key in seen:
+            seen[each.key] = own[each.key]
+    found = _proved(catalog, wanted, conditions, own, seen)
     for each, before, prefix in zip(wanted, known, prefixes, strict=True):
         # What stood before it was looked at so closely goes on standing.
         if each.status == "active" and decides_anew(each, before):
@@ -174,6 +191,14 @@ def _stays(each: Wanted, before: SegmentRow | None) -> bool:
         and before is not None
         and same(before.definition.get("condition"), each.definition.get("condition"))
     )
+
+
+def _veiled(segment: Segment, hidden: Personal) -> Segment:
+    """A segment as proofs see it for an author who may not read whom its condition names: as they
+    see a list, of which nothing follows. By what followed, one question at a time, they would
+    learn it."""
+    _, named = hidden.condition(segment.definition.condition)
+    return replace(segment, condition=None) if named else segment
 
 
 def not_in_use(key: str, segments: Mapping[str, Segment]) -> None:
@@ -232,15 +257,16 @@ def _proved(
     catalog: Catalog,
     wanted: Sequence[Wanted],
     conditions: Sequence[Condition | None],
+    own: Mapping[str, Segment],
     proposed: Mapping[str, Segment],
 ) -> Mapping[str, list[Finding]]:
-    """What is proved of each definition and its scheme, by its key."""
+    """What is proved of each definition and its scheme, by its key. `own`: the segments wanted."""
     found: dict[str, list[Finding]] = defaultdict(list)
     active: dict[str, list[str]] = defaultdict(list)
     for each, condition in zip(wanted, conditions, strict=True):
         if condition is not None:
             found[each.key] += prove(condition, proposed)
-        segment = _segment(each, condition)
+        segment = own[each.key]
         scheme = segment.definition.scheme
         if scheme is None or segment.definition.priority is None:
             continue

@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from service.core.access import SYSTEM, Author
 from service.core.differing import Change, changes
 from service.core.instants import format_instant, from_datetime
+from service.core.personal import NOBODYS, Personal
 from service.flows.checking import LIST_SUMMARY, Wanted
 from service.flows.publications import Conflict, Notify, Publications, Unknown
 from service.flows.publishing import Publisher, Saved
@@ -24,8 +25,10 @@ async def activate(
     *,
     notify: Notify = Notify.NONE,
     author: Author = SYSTEM,
+    hidden: Personal = NOBODYS,
 ) -> Saved:
-    """Make a segment active as it is. `notify` belongs to the publication that this makes.
+    """Make a segment active as it is. `notify` belongs to the publication that this makes;
+    `hidden`: what its author may not read.
 
     Raises Invalid, Conflict, Stale where `row` is no longer what is stored.
     """
@@ -33,8 +36,8 @@ async def activate(
     if row.status == "active" and notify is not Notify.NONE:
         detail = f"{row.key} is active already, so its activation can tell nobody"
         raise Conflict("active", detail)
-    wanted = Wanted(row.key, "active", row.definition, row.version, notify=notify)
-    [saved] = await publisher.save([wanted], author=author)
+    wanted = Wanted(row.key, "active", row.definition, row.version, notify=notify, theirs=False)
+    [saved] = await publisher.save([wanted], author=author, hidden=hidden)
     return saved
 
 
@@ -45,16 +48,19 @@ async def roll_back(
     *,
     author: Author = SYSTEM,
     may_publish: bool = True,
+    hidden: Personal = NOBODYS,
 ) -> Saved:
     """Make a new version of a segment with the definition of an old one; its status stays.
+    `hidden`: what its author may not read.
 
     Raises Invalid (pointers into that definition), Conflict, Stale, MayNotPublish.
     """
     _not_archived(row)
     wanted = Wanted(
-        row.key, row.status, version.definition, row.version, action="segment.rolled_back"
-    )
-    [saved] = await publisher.save([wanted], author=author, may_publish=may_publish)
+        row.key, row.status, version.definition, row.version,
+        action="segment.rolled_back", theirs=False,
+    )  # fmt: skip
+    [saved] = await publisher.save([wanted], author=author, may_publish=may_publish, hidden=hidden)
     return saved
 
 

@@ -14,6 +14,7 @@ from service.core.conditions import signed_rules
 from service.core.derived.definitions import kinds_in
 from service.core.instants import from_datetime
 from service.core.parsing import Invalid, Problem, parse_condition
+from service.core.personal import NOBODYS, Personal
 from service.core.sameness import same
 from service.flows.checking import (
     Checked,
@@ -97,9 +98,10 @@ class Publisher:
         author: Author = SYSTEM,
         create: bool = False,
         may_publish: bool = True,
+        hidden: Personal = NOBODYS,
     ) -> list[Saved]:
         """Save segments, all or none. `create`: a key that is taken is a conflict; `may_publish`:
-        whether the author may decide who is in active segments.
+        whether the author may decide who is in active segments; `hidden`: what they may not read.
 
         Raises Invalid (pointers into the one segment, or below `/INDEX` for several), Conflict,
         Stale, MayNotPublish.
@@ -113,7 +115,8 @@ class Publisher:
             # others the catalog, which nobody changes, and the schema's remembered fields, which
             # are the same whoever reads them first.
             now = from_datetime(change.now)
-            checked = await asyncio.to_thread(check, self._live.served.catalog, wanted, known, now)
+            catalog = self._live.served.catalog
+            checked = await asyncio.to_thread(check, catalog, wanted, known, now, hidden)
             saved = []
             for each, definition, before in zip(wanted, checked, known, strict=True):
                 if create and before is not None and before.status != "archived":
