@@ -17,7 +17,7 @@ from service.api.services import WithServices
 from service.core.access import Scope
 from service.core.catalog import Catalog
 from service.core.parsing import Problem
-from service.core.personal import MASK, NOBODYS, Personal
+from service.core.personal import NOBODYS, Personal
 from service.core.proofs.findings import Code
 from service.core.written import conditions_written, rules_written
 from service.store.metrics import MADE_OF
@@ -26,6 +26,7 @@ from service.store.segments import SegmentRow, VersionRow
 SUMMARY = "Its condition names personal values, which this key may not read."
 _DETAIL = "this comes of personal values, which this key may not read"
 UNTOLD = "a key with the scope personal is told why: it may quote personal values"
+_NO_VALUE = 'this rule passes over customers without a value: with "missing" say what they are'
 _PROVED = frozenset(Code)
 
 Row = TypeVar("Row", SegmentRow, VersionRow)
@@ -77,15 +78,22 @@ class View:
         self._check(conditions_written(document))
 
     def _check(self, conditions: Iterable[tuple[str, Any]]) -> None:
-        detail = f'"{MASK}" stands for a personal value: write the value, or leave condition as is'
         faults = [
-            Problem(f"{pointer}/value", "masked", detail)
+            fault
             for place, condition in conditions
-            for pointer, rule in rules_written(condition, place)
-            if self.personal.hides(rule) and _holds_mask(rule.get("value"))
+            for fault in self.personal.masks(condition, place)
         ]
         if faults:
             raise invalid(faults)
+
+    def counted(self, problems: Iterable[Problem]) -> list[Problem]:
+        """Warnings as they are told to who may read no figures."""
+        if self.figures:
+            return list(problems)
+        return [
+            replace(each, detail=_NO_VALUE) if each.code == "no_value" else each
+            for each in problems
+        ]
 
     def of_others(self, problems: Iterable[Problem]) -> list[Problem]:
         """Faults of definitions that this request did not bring, as they are told."""
@@ -127,14 +135,6 @@ class View:
             self._names_somebody(each.definition.condition)
             for each in self.catalog.segments.values()
         )
-
-
-def _holds_mask(value: Any) -> bool:
-    if isinstance(value, list):
-        return any(map(_holds_mask, value))
-    if isinstance(value, dict):
-        return any(map(_holds_mask, value.values()))
-    return bool(value == MASK)
 
 
 def _view(services: WithServices, who: WithCaller) -> View:

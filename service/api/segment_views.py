@@ -74,7 +74,8 @@ def shown(services: Services, row: SegmentRow, view: View) -> Segment:
 
 async def shown_saved(services: Services, saved: Saved, view: View) -> Segment:
     """A segment just saved, with all that its author should know."""
-    warnings = view.teller(saved.definition, theirs=False)(await services.publisher.warnings(saved))
+    found = view.counted(await services.publisher.warnings(saved))
+    warnings = view.teller(saved.definition, theirs=False)(found)
     row = replace(saved, metrics=view.metrics(saved.metrics))
     return served(row, view, [*warnings, *attention(services, row)])
 

@@ -5,9 +5,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from service.core.written import rewritten
+from service.core.problems import Problem
+from service.core.written import rewritten, rules_written
 
 MASK = "***"
+_MASKED = f'"{MASK}" stands for a personal value: write the value, or leave condition as is'
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,15 @@ class Personal:
         places.append(f"{pointer}/value")
         return {**node, "value": MASK}
 
+    def masks(self, condition: Any, pointer: str = "/condition") -> list[Problem]:
+        """The faults of a condition in which `MASK` stands for what is personal: saved, it would
+        take the place of what it hides."""
+        return [
+            Problem(f"{place}/value", "masked", _MASKED)
+            for place, rule in rules_written(condition, pointer)
+            if self.hides(rule) and _holds_mask(rule.get("value"))
+        ]
+
     def hides(self, rule: Mapping[str, Any]) -> bool:
         """Whether a rule as it is written names what is personal. Other fields, and samples, which
         are drawn on ids, name nobody."""
@@ -127,6 +138,14 @@ def _masked(
             result[name] = MASK
             paths.append(prefix + name)
     return result
+
+
+def _holds_mask(value: Any) -> bool:
+    if isinstance(value, list):
+        return any(map(_holds_mask, value))
+    if isinstance(value, dict):
+        return any(map(_holds_mask, value.values()))
+    return bool(value == MASK)
 
 
 def _shared(traits: Mapping[str, Any], tree: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

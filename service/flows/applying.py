@@ -15,6 +15,8 @@ from service.core.catalog import Catalog, Segment
 from service.core.columns import Block, Flags
 from service.core.decisions import State
 from service.core.exclusion import excluded
+from service.core.parsing import Invalid
+from service.core.personal import Personal
 from service.core.profiles import derived_of, profile_of
 from service.core.sameness import same
 from service.flows import following
@@ -111,6 +113,7 @@ class Applier:
         rows = [*known, *others]
         now = self._clock()
         catalog = self._live.served.catalog
+        _no_masks(wanted, self._live.served.personal)
         checked = await asyncio.to_thread(check, catalog, whole, rows, now)
         for before, after in zip(rows, checked, strict=True):
             if before is not None and (before.kind == "list") != (after.kind == "list"):
@@ -171,6 +174,20 @@ class Applier:
                 )
         rows = replace(rows, definitions=list(definitions.values()))
         return await asyncio.to_thread(following.build, rows, self._settings, self._live.served)
+
+
+def _no_masks(wanted: Sequence[Wanted], personal: Personal) -> None:
+    """Raises Invalid where files hold what answers show in place of personal values."""
+    faults = [
+        fault
+        for index, each in enumerate(wanted)
+        for fault in personal.masks(
+            each.definition.get("condition"),
+            "/condition" if len(wanted) == 1 else f"/{index}/condition",
+        )
+    ]
+    if faults:
+        raise Invalid(faults)
 
 
 class _Effect:

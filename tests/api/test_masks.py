@@ -229,3 +229,12 @@ def test_no_mask_is_stored_wherever_it_stands(planted: Service, value: Any) -> N
     body = {"condition": {"combinator": "and", "rules": rules}}
     answer = keyed(planted, "read", "write", "publish")("put", "/segments/new", json=body)
     assert (answer.status_code, shaped(answer)["errors"][0]["code"]) == (422, "masked")
+
+
+def test_who_may_read_no_figures_is_told_no_counts_by_warnings(planted: Service) -> None:
+    body = {"status": "draft", "condition": group(("visits", "!=", 5))}
+    for scopes, told in ((["read"], True), ([], False)):
+        answer = keyed(planted, "write", *scopes)("put", "/segments/new", json=body)
+        [warning] = answer.json()["warnings"]
+        assert warning["code"] == "no_value"
+        assert ("1 of 1 customers" in warning["detail"]) is told

@@ -210,6 +210,21 @@ async def test_one_fault_and_nothing_is_planned(services: Services, applier: App
     assert conflict.value.code == "kind"
 
 
+async def test_masks_are_not_put_in_place_of_what_they_hide(
+    services: Services, applier: Applier
+) -> None:
+    await services.publisher.declare_trait("email", {"personal": True})
+    good = segment("good", ("age", ">", 1))
+    for value in ("***", ["bob@example.com", "***"]):
+        masked = segment("ann", ("email", "=" if isinstance(value, str) else "in", value))
+        with pytest.raises(Invalid) as refused:
+            await applier.plan([good, masked])
+        assert [(each.pointer, each.code) for each in refused.value.problems] == [
+            ("/1/condition/rules/0/value", "masked")
+        ]
+    assert (await applier.plan([segment("stars", ("rating", "=", "***"))])).changes
+
+
 async def test_definitions_may_refer_to_each_other_in_any_order(
     services: Services, applier: Applier, outsider: Any
 ) -> None:
