@@ -2,9 +2,10 @@
 
 After the IETF's draft "The Idempotency-Key HTTP Header Field": the key belongs to its author and
 to one request, which a fingerprint of method, path and body recognises. Answers are kept for a
-day, but for those that other headers could change (401, 412, 415, faults of headers) and 5xx: such a
-request was not done, and may be sent again. A request whose process went away before it was answered may or may not have done its work;
-nobody can tell afterwards, so it is not done a second time, and its author is told to look.
+day, but for those that other headers could change (401, 412, 415, faults of headers) and 5xx: such
+a request was not done, and may be sent again. A request whose process went away before it was
+answered may or may not have done its work; nobody can tell afterwards, so it is not done a second
+time, and its author is told to look.
 """
 
 import hashlib

@@ -81,6 +81,7 @@ def stale(detail: str) -> HttpProblem:
 
 def _tags(header: str, name: str) -> set[str] | None:
     """The ETags that a header lists; None for `*`. Raises HttpProblem 422."""
+    # In a list, of several lines too, it has no meaning (RFC 9110, section 13.1.1).
     if header.strip() == "*":
         return None
     found, at = set(), 0

@@ -226,12 +226,20 @@ class PersonNamed(Strict):
 
 REASON: dict[str, Any] = {
     "type": "object",
-    "description": "Why: new traits or events, time, an import, a merge, a changed list, definition, "
-    "model or rank, or catching up.",
+    "description": "Why: new traits or events, time, an import, a merge, a changed list, "
+    "definition, model or rank, or catching up.",
     "properties": {
         "kind": {
             "enum": [
-                "trait", "event", "time", "list", "import", "definition", "model", "rank", "merge",
+                "trait",
+                "event",
+                "time",
+                "list",
+                "import",
+                "definition",
+                "model",
+                "rank",
+                "merge",
                 "catch_up",
             ]
         },

@@ -12,7 +12,8 @@ class Severity(StrEnum):
 
 
 class Code(StrEnum):
-    """What was proved. Each claim holds for every customer at every instant.
+    """What was proved. Each claim holds for every customer at every instant, but for those so near
+    to the years 1 and 9999 that windows are cut off there.
 
     contradictory: the condition is never true.
     always_true: the condition is always true.
