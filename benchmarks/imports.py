@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import gc
 import tempfile
 import time
 from collections.abc import Iterator
@@ -42,20 +43,23 @@ def run(report: Report) -> None:
             csv.writer(file).writerows([COLUMNS, *rows])
         settings = Settings(data_dir=data_dir)
         with pinned(DRIVER_CORE), report.progress("importing", 2) as step:
-            seconds, stored = asyncio.run(import_file(url, settings, path))
+            seconds, own, stored = asyncio.run(import_file(url, settings, path))
             step()
             copied = asyncio.run(_copy(url, rows))
             step()
     if stored != ORDERS:
         raise RuntimeError(f"{stored:,} orders stored of {ORDERS:,}")
     rate = len(rows) / seconds
+    alone = len(rows) / own
     table = [
         ["segserve import", f"{rate:,.0f}", f"{rate / copied:.3f} ×"],
+        ["of its own processor time", f"{alone:,.0f}", f"{alone / copied:.3f} ×"],
         ["bare COPY", f"{copied:,.0f}", "1.000 ×"],
     ]
     title = f"rows a second, durable; {len(rows):,} rows of {ORDERS:,} orders"
     report.table(title, ["", "rows/s", "to COPY"], table, "one worker, on one core")
     report.figure(PART, "rows a second", rate)
+    report.figure(PART, "rows a second of its own processor time", alone)
     report.figure(PART, "bare COPY", copied)
     report.at_least("import: order rows a second, durable", rate, WANTED)
 
@@ -76,22 +80,24 @@ def order_rows() -> Iterator[tuple[str, ...]]:
             yield (f"{500_000 + number}", sku, name, str(random.randrange(1, 13)), at, price, who)
 
 
-async def import_file(url: str, settings: Settings, path: Path) -> tuple[float, int]:
-    """Seconds of an import into an empty workspace whose segments read orders, and how many orders
-    are stored then."""
+async def import_file(url: str, settings: Settings, path: Path) -> tuple[float, float, int]:
+    """Seconds of an import into an empty workspace whose segments read orders, seconds of processor
+    time that the process had, and how many orders are stored then."""
+    gc.freeze()  # as the command does
+    gc.set_threshold(50_000, 20, 50)
     async with Process(settings, url).running(background=False) as parts:
         await parts.publisher.save([_buyers()])
         understood = look(path, read({"as": "orders"}), path.name)
-        started = time.perf_counter()
+        started, own = time.perf_counter(), time.process_time()
         begun = await parts.importer.begin(understood, SYSTEM, here=True)
         ended = await parts.importer.run_here(begun.job)
-        seconds = time.perf_counter() - started
+        seconds, own = time.perf_counter() - started, time.process_time() - own
     if ended.status != "done":
         raise RuntimeError(ended.error)
     connection = await asyncpg.connect(url)
     try:
         query = "select count(*) from orders where net is not null"
-        return seconds, int(await connection.fetchval(query))
+        return seconds, own, int(await connection.fetchval(query))
     finally:
         await connection.close()
 
