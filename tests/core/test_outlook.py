@@ -269,3 +269,44 @@ def test_who_an_event_shows_to_be_a_machine_leaves() -> None:
     events = [Event("A", START, {"bot": True}, "another", "test")]
     decision = decide(catalog, state, START, Input({}, START, events=events, answered=False))
     assert [each.entered for each in decision.transitions] == [False]
+
+
+def test_what_would_have_been_seen_otherwise_before_it_is_due_counts_too() -> None:
+    """Two views would be none before the call is too old, and none is as good as the call; two more
+    change that, long before they are too old themselves."""
+    call = {"field": "event:B", "aggregate": {"function": "count", "within": "40d"}}
+    either = {"combinator": "or", "rules": [count("<", 2), {**call, "operator": ">=", "value": 1}]}
+    catalog = compile_catalog([Definition("k0", 1, "", either)], Schema(UTC), revision=1)
+    views = [Event("A", START - 20 * DAY - place, {}, f"a-{place}", "test") for place in range(2)]
+    told_ = [*views, Event("B", START - 20 * DAY, {}, "b", "test")]
+    state = decide(catalog, State("c", START, START), START, Input({}, START, events=told_)).state
+    assert state.due_at is None
+    events = [Event("A", START, {}, f"new-{place}", "test") for place in range(2)]
+    decide(catalog, state, START, Input({}, START, events=events, answered=False))
+    assert state.due_at is not None
+    assert state.due_at <= START + 20 * DAY
+    left = decide(catalog, state, START + 20 * DAY)
+    assert [(each.entered, each.at) for each in left.transitions] == [(False, START + 20 * DAY)]
+
+
+def test_a_sum_may_rise_when_something_negative_leaves() -> None:
+    total = {"function": "sum", "of": "properties.n", "within": "30d"}
+    rule_ = {"field": "event:A", "aggregate": total, "operator": ">=", "value": 3}
+    catalog = passing(rule_)
+    told_ = [
+        Event("A", START - (3 - place) * HOUR, {"n": n}, f"{place}", "test")
+        for place, n in enumerate([-5, 5, 1])
+    ]
+    given_ = Input({}, START, events=told_)
+    state = decide(catalog, State("c", START, START), START, given_).state
+    assert state.due_at == START - 3 * HOUR + 30 * DAY
+
+
+def test_what_has_no_cut_to_pass_is_walked_event_by_event() -> None:
+    mean = {"function": "avg", "of": "properties.n", "within": "30d"}
+    catalog = passing({"field": "event:A", "aggregate": mean, "operator": ">", "value": 1})
+    told_ = [Event("A", START - place * HOUR, {"n": 2}, f"{place}", "test") for place in range(10)]
+    given_ = Input({}, START, events=told_)
+    state = decide(catalog, State("c", START, START), START, given_).state
+    # Eight of ten leave, and the mean is still what it was.
+    assert state.due_at == START - 2 * HOUR + 30 * DAY
