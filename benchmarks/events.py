@@ -96,7 +96,7 @@ def _tell(
         f"messages a second, durable: {stream.name}; batches of {BATCH}, {CONNECTIONS} connections"
     )
     note = (
-        f"one worker on one core; a batch is about {stream.customers:.0f} customers, and conditions "
+        f"one worker on one core; a batch is about {stream.customers:.0f} customers; conditions "
         f"read {stream.share_read:.0%} of it; own µs: of the service's processor time"
     )
     report.table(title, ["", "messages/s", "to COPY", "own µs"], table, note)
