@@ -62,6 +62,12 @@ def context_traits(context: Mapping[str, Any]) -> dict[str, Any]:
     return traits
 
 
+def is_robot(context: Mapping[str, Any]) -> bool:
+    """Whether a page was opened by a machine that says so."""
+    text = context.get("userAgent")
+    return isinstance(text, str) and text != "" and read_user_agent(text).robot
+
+
 def event_context(context: Mapping[str, Any], ip: str | None) -> dict[str, Any]:
     """What is kept beside an event: `campaign`, `device {type, form}`, `page {url}`, and the
     address `ip`, which is personal."""

@@ -20,7 +20,7 @@ from service.core.parsing import Problem, escape
 from service.intake.bodies import Envelope
 from service.intake.clocks import instant_of, true_time
 from service.intake.consents import with_consents, withdrawals
-from service.intake.contexts import context_traits, event_context, page_properties
+from service.intake.contexts import context_traits, event_context, is_robot, page_properties
 from service.intake.identifying import (
     Naming,
     Telling,
@@ -216,6 +216,9 @@ class _Reading:
     ) -> dict[str, Any]:
         """The traits that a message gives: of its context, then its own over them."""
         result = self.fit(context_traits(context), "/context")
+        if self.terms.browser and body.get("userId") is None and is_robot(context):
+            # Of who signs in one machine on their behalf says nothing.
+            result["is_bot"] = True
         told = context.get("traits")
         if isinstance(told, dict):
             result |= self.fit(folded(told), "/context/traits")

@@ -41,6 +41,8 @@ class Agent(NamedTuple):
     os_version: str | None = None
     form: str | None = None
     model: str | None = None
+    # A machine that says so: a crawler, or a browser that nobody looks at.
+    robot: bool = False
 
     def over(self, other: "Agent") -> "Agent":
         """What this one knows, and of the rest what the other does. A version is that of the name
@@ -54,14 +56,16 @@ class Agent(NamedTuple):
             system.os_version,
             self.form or other.form,
             self.model or other.model,
+            self.robot or other.robot,
         )
 
 
 NOBODY = Agent()
+ROBOT = Agent(robot=True)
 
 
 def read_user_agent(text: str) -> Agent:
-    """What a user agent says. Of what it does not say, and of robots, nothing."""
+    """What a user agent says. Of what it does not say, nothing; of robots that they are."""
     return _read(text[:LENGTH])
 
 
@@ -71,7 +75,7 @@ def _read(text: str) -> Agent:
 
     found = parse(text)
     if found.device is not None and found.device.family == "Spider":
-        return NOBODY
+        return ROBOT
     browser, system = found.user_agent, found.os
     os = None if system is None else _SYSTEMS.get(system.family, system.family)
     return Agent(
@@ -80,6 +84,7 @@ def _read(text: str) -> Agent:
         os,
         None if system is None else _version(system.major, system.minor, system.patch),
         _form(os, text.lower()),
+        robot="HeadlessChrome" in text,
     )
 
 

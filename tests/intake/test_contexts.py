@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.intake.contexts import context_traits, event_context
-from service.intake.user_agents import NOBODY, Agent, form_told, read_hints, read_user_agent
+from service.intake.user_agents import NOBODY, ROBOT, Agent, form_told, read_hints, read_user_agent
 
 WEBKIT = "AppleWebKit/605.1.15 (KHTML, like Gecko)"
 BLINK = "AppleWebKit/537.36 (KHTML, like Gecko)"
@@ -55,7 +55,7 @@ AGENTS = [
     ("Dalvik/2.1.0 (Linux; U; Android 13; Pixel 7 Build/TQ3A)",
      Agent("Android", "13", "Android", "13", "phone")),
     # Robots are nobody's device.
-    ("Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", NOBODY),
+    ("Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", ROBOT),
     ("", NOBODY),
     ("no browser at all", NOBODY),
 ]  # fmt: skip

@@ -79,6 +79,20 @@ def test_one_bad_message_spoils_no_other() -> None:
     assert [reject.code for reject in taken.rejects] == ["unknown_type", "bad_value"]
 
 
+CRAWLER = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
+
+
+def test_a_visitor_that_says_it_is_a_machine_is_a_bot() -> None:
+    visit = {"type": "page", "messageId": "m-1", "context": {"userAgent": CRAWLER}}
+    for more, browser, expected in (
+        ({"anonymousId": "a-1"}, True, True),
+        ({"anonymousId": "a-1"}, False, None),
+        ({"userId": "c-1"}, True, None),
+    ):
+        [message] = read({**visit, **more}, browser=browser).messages
+        assert message.traits.get("is_bot") is expected
+
+
 def test_rejects_tell_whose_message_it_was() -> None:
     (reject,) = read({"type": "alias", "userId": "c-1", "messageId": "m-7"}).rejects
     assert (reject.customer_id, reject.message_id) == ("c-1", "m-7")
