@@ -47,7 +47,7 @@ def test_every_kind_is_tried() -> None:
 @pytest.mark.parametrize("document", [
     {"formula": "salary * ("}, {"formula": 7}, {"ratio": ["salary"]}, {"score": {"points": "x"}},
     {"score": {"points": [1, {"condition": {"rules": [None, {"field": 3}]}}]}}, {"rank": None},
-    {"rank": {"of": ["x"], "among": 4}}, {},
+    {"rank": {"of": {"x": 1}, "among": 4}}, {},
 ])  # fmt: skip
 def test_what_is_no_definition_is_read_as_far_as_it_goes(document: dict[str, Any]) -> None:
     named = {"salary"} if document.get("formula") == "salary * (" else set()
