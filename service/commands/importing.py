@@ -25,6 +25,7 @@ from service.settings import Settings
 if TYPE_CHECKING:
     from service.flows.import_rehearsing import Rehearsal
     from service.flows.import_running import Understood
+    from service.flows.importing import Begun
     from service.intake.imports.mapping import Mapping as Said
     from service.store.jobs import JobRow
 
@@ -32,6 +33,7 @@ REJECTED = 1
 FAILED = 2
 AUTHOR = "segserve import"
 LOOKING = 0.2  # s
+LAPSED = 2.0  # s
 IGNORED_SHOWN = 12
 
 
@@ -183,9 +185,13 @@ async def _import(
     async with Process(config, url).running(background=False) as parts:
         understood = await asyncio.to_thread(look, file, mapping, file.name)
         told.understood(understood)
-        begun = await parts.importer.begin(
-            understood, Author(AUTHOR), here=True, rejects=str(rejects)
-        )
+
+        async def begin() -> "Begun":
+            return await parts.importer.begin(
+                understood, Author(AUTHOR), here=True, rejects=str(rejects)
+            )
+
+        begun = await begin()
         if not begun.ours:
             told.say(f"Another process is at it already: job {begun.job}.")
 
@@ -207,8 +213,14 @@ async def _import(
                     await asyncio.sleep(LOOKING)
 
             watching = asyncio.create_task(watch())
-            ended = await (parts.importer.run_here(begun.job) if begun.ours else watching)
-            await watching
+            ours = begun.ours
+            while not ours and not watching.done():
+                # Whoever was at it may be no more: its job is free once its lease has lapsed.
+                await asyncio.wait([watching], timeout=LAPSED)
+                ours = not watching.done() and (await begin()).ours
+            if ours:
+                await parts.importer.run_here(begun.job)
+            ended = await watching
         if ended.status == "done":
             await parts.jobs.measure()
     return told.ended(understood, ended)
