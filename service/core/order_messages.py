@@ -34,6 +34,9 @@ KINDS: Final[Mapping[str, Kind]] = {
     "Order Cancelled": Kind.CANCELLED,
 }
 
+# What changes an order that was placed: a page can place one, and must not take back another's.
+CHANGES = frozenset(name for name, kind in KINDS.items() if kind is not Kind.PLACED)
+
 AMOUNTS = ("total", "revenue", "shipping", "tax", "discount")
 # What the order's own event says of itself: nobody else can.
 DERIVED = frozenset({"net", "gross", "refunded"})

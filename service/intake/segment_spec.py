@@ -15,7 +15,7 @@ import msgspec
 from service.core import consent
 from service.core.events import DEFAULT_STORE, Event
 from service.core.identities import Identity, Namer
-from service.core.order_messages import KINDS, order_message
+from service.core.order_messages import CHANGES, KINDS, order_message
 from service.core.parsing import Problem, escape
 from service.intake.bodies import Envelope
 from service.intake.clocks import instant_of, true_time
@@ -131,6 +131,8 @@ class _Reading:
                 event, at, whole, self.message_id, self.terms.source, self.terms.store
             )
             self.consenting(told_event)
+            if event in CHANGES and self.terms.browser:
+                raise Refused("server_only", f"only servers may tell of {event}", "/event")
             if event in KINDS:
                 order = order_message(told_event, self.terms.store, self.customer_id)
                 if isinstance(order, list):

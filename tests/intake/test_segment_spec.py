@@ -79,6 +79,14 @@ def test_one_bad_message_spoils_no_other() -> None:
     assert [reject.code for reject in taken.rejects] == ["unknown_type", "bad_value"]
 
 
+@pytest.mark.parametrize("name", ["Order Updated", "Order Refunded", "Order Cancelled"])
+def test_a_page_takes_no_order_back(name: str) -> None:
+    told = event(event=name, messageId="m-1", properties={"order_id": "o-1", "total": 1})
+    assert [each.event is not None for each in read(told).messages] == [True]
+    taken = read(told, browser=True)
+    assert (taken.messages, [each.code for each in taken.rejects]) == ([], ["server_only"])
+
+
 CRAWLER = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
 
 
