@@ -218,9 +218,6 @@ class _Reading:
     ) -> dict[str, Any]:
         """The traits that a message gives: of its context, then its own over them."""
         result = self.fit(context_traits(context), "/context")
-        if self.terms.browser and body.get("userId") is None and is_robot(context):
-            # Of who signs in one machine on their behalf says nothing.
-            result["is_bot"] = True
         told = context.get("traits")
         if isinstance(told, dict):
             result |= self.fit(folded(told), "/context/traits")
@@ -228,7 +225,11 @@ class _Reading:
             result |= self.fit(folded(self.object(body, "traits")), "/traits")
         elif kind == "group":
             result |= self.company(body)
-        return self.consents(result, context)
+        result = self.consents(result, context)
+        if self.terms.browser and body.get("userId") is None and is_robot(context):
+            # Of who signs in one machine on their behalf says nothing.
+            result["is_bot"] = True
+        return result
 
     def consents(self, traits: dict[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:
         """Traits with consents that are told in vendors' shapes; from a page, what it may tell."""

@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.core.access import Author
+from service.core.exclusion import FLAGS
 from service.store.audit import difference_of, record
 from service.store.keys import digest_of
 from service.store.tables import rejects, sources, traits
@@ -122,7 +123,8 @@ async def listed(
 
 
 async def server_only(connection: AsyncConnection) -> frozenset[str]:
-    """Paths of traits that only servers write, with the paths above them that replace whole."""
+    """Paths of traits that only servers write, with the paths above them that replace whole. The
+    traits that leave somebody out of everything are of them, unless they are declared otherwise."""
     definition = traits.c.definition
     query = select(
         traits.c.name,
@@ -131,6 +133,7 @@ async def server_only(connection: AsyncConnection) -> frozenset[str]:
     )
     declared = (await connection.execute(query)).all()
     protected = {row.name for row in declared if row.by == "server"}
+    protected |= set(FLAGS) - {row.name for row in declared}
     whole = {row.name for row in declared if row.type in _WHOLE}
     above = {name for name in whole if any(path.startswith(name + ".") for path in protected)}
     return frozenset(protected | above)

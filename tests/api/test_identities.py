@@ -322,6 +322,19 @@ def test_who_is_left_out_is_in_nothing(fresh: Service, flag: str) -> None:
     assert [each["key"] for each in back["segments"]] == ["adult"]
 
 
+def test_a_page_leaves_nobody_out(fresh: Service) -> None:
+    page = make(fresh, "page", type="browser")
+    fresh.assign("c-1")
+    taken(fresh, page, identify("c-1", None, 1, is_test=True, plan="pro"))
+    assert told(fresh, "page") == [("server_only", "/traits/is_test")]
+    assert given(fresh.get("/customers/c-1")) == {"plan": "pro"}
+    # Unless it is declared so.
+    fresh.ask("put", "/traits/is_staff", json={"type": "boolean"})
+    fresh.runner.run(fresh.process.follower.look())
+    taken(fresh, page, identify("c-1", None, 2, is_staff=True))
+    assert given(fresh.get("/customers/c-1")) == {"plan": "pro", "is_staff": True}
+
+
 def test_nobody_who_is_left_out_is_on_a_list_either(fresh: Service) -> None:
     fresh.save("guests", name="Guests")
     fresh.ask("post", "/segments/guests/members", json={"add": ["c-1", "c-2"]})
