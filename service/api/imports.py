@@ -30,7 +30,8 @@ router = APIRouter(prefix="/imports", tags=["imports"], route_class=BodyRoute)
 
 PARQUET = "application/vnd.apache.parquet"
 ENDINGS = {CSV: ".csv", NDJSON: ".ndjson", PARQUET: ".parquet"}
-MAPPING_LIMIT = 65_536  # characters
+# Characters: a URL with more of them, percent-encoded, is refused before anybody reads it.
+MAPPING_LIMIT = 16_384
 REHEARSED = 20_000  # rows
 NAME = r"^[^/\\\x00]{1,255}$"
 

@@ -162,13 +162,12 @@ def test_no_path_is_taken_for_another_that_it_nearly_is(fresh: Service, odd: str
         assert (answer.status_code, shaped(answer)["code"]) == (404, "not_found")
 
 
-def test_customers_are_not_looked_up_by_identity_yet(service: Service) -> None:
-    for query in ("?identity=email:ann@example.com", "?identity=", ""):
-        answer = service.ask("get", f"/customers{query}")
-        problem = shaped(answer)
-        assert (answer.status_code, problem["code"]) == (422, "invalid")
-        [fault] = problem["errors"]
-        assert (fault["pointer"], fault["code"]) == ("/query/identity", "not_available")
+@pytest.mark.parametrize("query", ["", "?identity=", "?identity=email", "?identity=email:nobody"])
+def test_an_identity_is_a_kind_and_a_value(service: Service, query: str) -> None:
+    problem = shaped(service.ask("get", f"/customers{query}"))
+    assert (problem["status"], problem["code"]) == (422, "invalid")
+    [fault] = problem["errors"]
+    assert fault["pointer"] == "/query/identity"
 
 
 @pytest.mark.parametrize("path", ["", "/segments", "/transitions"])

@@ -137,7 +137,6 @@ def test_review_and_size_are_warned_of_when_read(fresh: Service, clock: Clock) -
     fresh.save("few", ("age", ">=", 18), review_by="2027-01-15", limits=limits)
     fresh.assign("c-1", traits={"age": 20})
     fresh.assign("c-2", traits={"age": 2})
-    assert codes(fresh.get("/segments/few")) == []
     fresh.measure()
     clock.now = NOW + DAY
     few = fresh.get("/segments/few")
