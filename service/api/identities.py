@@ -42,7 +42,7 @@ async def find_customers(
     """Find customers by what they are known by: first whose it is, then who only said so in a
     browser."""
     kind, _, value = identity.partition(":")
-    if kind in (EMAIL, PHONE):
+    if kind.rpartition("/")[2] in (EMAIL, PHONE):
         require(who, Scope.PERSONAL)
     wanted = normalised(Identity(kind, value))
     if wanted is None or "\0" in identity:

@@ -31,7 +31,7 @@ router = APIRouter(prefix="/imports", tags=["imports"], route_class=BodyRoute)
 PARQUET = "application/vnd.apache.parquet"
 ENDINGS = {CSV: ".csv", NDJSON: ".ndjson", PARQUET: ".parquet"}
 # Characters: a URL with more of them, percent-encoded, is refused before anybody reads it.
-MAPPING_LIMIT = 16_384
+MAPPING_LIMIT = 4_096
 REHEARSED = 20_000  # rows
 NAME = r"^[^/\\\x00]{1,255}$"
 

@@ -10,7 +10,8 @@ of customer ids, one of which, the root, names them.
 import base64
 import hashlib
 import hmac
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -21,6 +22,7 @@ PHONE = "phone"
 
 _LENGTH = 26  # base32 characters: 130 bits, which no two people share by chance
 _GENERATED = "anon_"
+_OWN = re.compile(r"anon_[a-z2-7]{26}")
 
 
 def anonymous_customer(anonymous_id: str) -> str:
@@ -32,6 +34,11 @@ def anonymous_customer(anonymous_id: str) -> str:
 
 def _generated(digest: bytes) -> str:
     return _GENERATED + base64.b32encode(digest)[:_LENGTH].decode().lower()
+
+
+def is_generated(customer_id: str) -> bool:
+    """Whether an id is that of an identity, and not the caller's."""
+    return _OWN.fullmatch(customer_id) is not None
 
 
 class Identity(NamedTuple):
@@ -135,18 +142,23 @@ def precedence(claim: Claim) -> tuple[bool, int, str, str, str]:
     return not claim.verified, *claim.order
 
 
-def roots(claims: Iterable[Claim]) -> dict[str, str]:
+def roots(claims: Collection[Claim]) -> dict[str, str]:
     """Who everybody is: the root of each customer id that is joined to another. The same for the
     same claims, in whatever order they come.
 
     First each identity goes to its earliest claimant; then the merges are made one by one in their
-    own order, each putting the whole of one person under the other.
+    own order, each putting the whole of one person under the other. An identity that was merged
+    itself, while nobody had claimed it, is nobody's to claim: else whoever does, in any browser,
+    would be merged along with it.
     """
     owner: dict[str, str] = {}
+    merged = {each.customer_id for each in claims if each.verified and each.kind is Link.MERGE}
     joining = sorted((each for each in claims if each.verified), key=lambda each: each.order)
     for claim in joining:
-        claimed = claim.kind is not Link.CLAIM or claim.customer_id in owner
-        if not claimed and _root(owner, claim.claimant) != claim.customer_id:
+        settled = claim.customer_id in owner or claim.customer_id in merged
+        if claim.kind is not Link.CLAIM or settled:
+            continue
+        if _root(owner, claim.claimant) != claim.customer_id:
             owner[claim.customer_id] = claim.claimant
     for claim in joining:
         if claim.kind is Link.MERGE:

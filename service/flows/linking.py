@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.core.access import Author
 from service.core.decisions import GUEST, PERSON, Decision, Input, State, Transition
 from service.core.fragments import Fragment, Regrouping, joined, regroup
-from service.core.identities import Claim, Identity, Link, roots
+from service.core.identities import Claim, Identity, Link, is_generated, roots
 from service.core.instants import to_datetime
 from service.live import Live, Served
 from service.store import audit, events, identities, persons, states
@@ -195,11 +195,18 @@ class Linker:
             if part == root or concerned.before.get(part) != root:
                 raise NotMerged(person, part)
             now = self._clock()
-            together = [each for each in concerned.ids if concerned.before.get(each) == root]
-            await identities.undo(raw, part, [root, *together], now)
+            # Who they are without it: what is theirs by it alone goes with it.
+            told = await identities.claims_of(raw, concerned.ids)
+            without = roots(
+                [each for each in told if part not in (each.customer_id, each.claimant)]
+            )
+            rest = {
+                each for each in concerned.ids if without.get(each, each) == without.get(root, root)
+            }
+            await identities.undo(raw, part, sorted(rest - {part}), now)
             await self._note(holding, author, "customer.unmerged", part, now)
             left = roots(await identities.claims_of(raw, concerned.ids))
-            if left.get(part) == left.get(root, root):
+            if left.get(part, part) == left.get(root, root):
                 raise NotMerged(person, part)
             return concerned.ids
 
@@ -332,7 +339,8 @@ def _person(root: str, found: Mapping[str, State], fragments: Sequence[Fragment]
     """A person of these fragments, as somebody who is to be decided."""
     own = next(each for each in fragments if each.customer_id == root)
     state = found.get(root) or State(root, 0, 0, sequence=own.sequence)
-    state.type = own.type
+    known = any(not is_generated(each.customer_id) for each in fragments)
+    state.type = PERSON if known and own.type == GUEST else own.type
     state.first_seen = min(each.first_seen for each in fragments)
     state.last_seen = max(state.last_seen, *(each.last_seen for each in fragments))
     state.traits, state.times = joined(fragments)

@@ -80,7 +80,9 @@ def anonymous(value: Any) -> Identity | None:
 def address(traits: Mapping[str, Any], kind: str = EMAIL) -> Identity | None:
     """The e-mail address, or the phone number, that traits or properties tell."""
     value = traits.get(kind)
-    return normalised(Identity(kind, value)) if isinstance(value, str) else None
+    if not isinstance(value, str) or len(value) > ID_LENGTH:
+        return None
+    return normalised(Identity(kind, value))
 
 
 def naming_of(body: Mapping[str, Any], guest: Identity | None, namer: Namer) -> str:
@@ -198,12 +200,13 @@ def _claim(
 ) -> None:
     """Have an identity be the customer's."""
     own = namer.customer_of(identity)
-    if own == naming.customer_id:
-        # Whoever asks for an anonymous id comes to its customer's without a table.
-        if identity.kind != ANONYMOUS:
-            naming.names[own] = identity
-    else:
+    # Who asks for an anonymous id comes to its customer without a table: one that is longer than
+    # any SDK makes it need not be kept.
+    if len(identity.value) <= ID_LENGTH and (
+        own != naming.customer_id or identity.kind != ANONYMOUS
+    ):
         naming.names[own] = identity
+    if own != naming.customer_id:
         naming.claims.append(
             Claim(own, naming.customer_id, told.at, told.message_id, told.source, verified=verified)
         )

@@ -40,8 +40,13 @@ _KEEP = """insert into claims as c
 
 _DROP = "delete from claims where customer_id = $1 and claimant = $2 and kind = $3"
 
-_UNDO = """update claims set undone_at = $3
-  where customer_id = $1 and claimant = any($2::text[]) and undone_at is null"""
+_UNDO = """insert into claims
+    (customer_id, claimant, kind, at, message_id, source, verified, undone_at)
+  select one, other, kind, $3, '', 'api', true, $3
+  from unnest($2::text[]) as others (id), lateral (values ($1::text, id, 'claim'),
+    ($1::text, id, 'merge'), (id, $1::text, 'merge')) as ways (one, other, kind)
+  order by 1, 2, 3
+  on conflict (customer_id, claimant, kind) do update set undone_at = excluded.undone_at"""
 
 _NAME = """insert into identities (customer_id, kind, value)
   select * from unnest($1::text[], $2::text[], $3::text[]) order by 1 on conflict do nothing"""
@@ -178,10 +183,10 @@ async def redo(connection: Connection, claim: Claim) -> None:
     await keep_claims(connection, [claim])
 
 
-async def undo(connection: Connection, customer_id: str, claimants: Sequence[str], at: int) -> bool:
-    """Have an id be none of these customers' any more; whether it was claimed to be."""
-    done = await connection.execute(_UNDO, customer_id, claimants, to_datetime(at))
-    return str(done) != "UPDATE 0"
+async def undo(connection: Connection, customer_id: str, others: Sequence[str], at: int) -> None:
+    """Have an id be none of these others' any more, nor they its: neither what was told nor what
+    will be, until `redo`."""
+    await connection.execute(_UNDO, customer_id, others, to_datetime(at))
 
 
 async def name(connection: Connection, named: Mapping[str, Identity]) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 # What a list holds and what its segment holds, a page of ids at a time: their number is read
-# whatever they agree on, so that no page takes long.
+# whatever they agree on, so that no page takes long. An id may be one of a person who has others.
 _PAGE = text("""
   with page as (
     select customer_id from (
@@ -18,12 +18,15 @@ _PAGE = text("""
       (select customer_id from memberships where segment_key = :key and customer_id > :after
         order by customer_id limit :limit)) as either
     order by customer_id limit :limit)
-  select p.customer_id, coalesce(
+  select p.customer_id, coalesce(k.person, p.customer_id) as person, coalesce(
     (l.customer_id is null) <> (m.customer_id is null) and c.catalog_revision < :revision, false)
+    as differs
   from page p
+  left join links k on k.customer_id = p.customer_id
   left join list_members l on l.segment_key = :key and l.customer_id = p.customer_id
-  left join memberships m on m.segment_key = :key and m.customer_id = p.customer_id
-  left join customers c on c.customer_id = p.customer_id
+  left join memberships m on m.segment_key = :key
+    and m.customer_id = coalesce(k.person, p.customer_id)
+  left join customers c on c.customer_id = coalesce(k.person, p.customer_id)
   order by p.customer_id""")
 
 # What those who add to lists share and those who erase have alone.
@@ -128,4 +131,4 @@ async def unsettled(
     last, looked for among the next `limit` ids; the id to go on after, None at the end."""
     values = {"key": key, "revision": revision, "after": after, "limit": limit}
     rows = (await connection.execute(_PAGE, values)).all()
-    return [row[0] for row in rows if row[1]], rows[-1][0] if rows else None
+    return [row.person for row in rows if row.differs], rows[-1].customer_id if rows else None

@@ -139,6 +139,87 @@ def test_what_was_undone_stays_so_until_it_is_merged_by_hand(fresh: Service) -> 
     assert found(fresh, "anonymous_id:a-1") == ["c-1"]
 
 
+def test_no_page_joins_two_known_customers(fresh: Service) -> None:
+    server, page = make(fresh), make(fresh, "page", type="browser")
+    taken(fresh, page, track("Seen", None, "a-1", 1))
+    taken(fresh, server, identify("c-1", None, 2), identify("c-9", None, 3, secret="nine"))
+    [who] = found(fresh, "anonymous_id:a-1")
+    fresh.ask("post", "/customers/c-1/merge", json={"from": who})
+    taken(fresh, page, identify("c-9", "a-1", 4), identify("c-9", "a-1", 0))
+    assert fresh.get("/customers/c-9")["customer_id"] == "c-9"
+    assert found(fresh, "anonymous_id:a-1") == ["c-1"]
+
+
+def test_an_endless_identity_keeps_nobody_waiting(fresh: Service) -> None:
+    page = make(fresh, "page", type="browser")
+    taken(fresh, page, identify("c-1", "a" * 12_000, 1, email="x" * 9_000 + "@example.com"))
+    assert fresh.get("/customers/c-1")["identities"] == []
+    assert len(found(fresh, "anonymous_id:" + "a" * 300)) == 0
+
+
+@pytest.mark.parametrize("first", ["A", "B"])
+def test_two_aliases_in_opposite_directions_can_be_undone(fresh: Service, first: str) -> None:
+    key = make(fresh)
+    taken(fresh, key, identify("A", None, 1, a=1), identify("B", None, 2, b=2))
+    pair = [("A", "B", 3), ("B", "A", 4)]
+    for user, previous, number in pair if first == "A" else pair[::-1]:
+        taken(fresh, key, message("alias", user, None, number, previousId=previous))
+    root = fresh.get("/customers/A")["customer_id"]
+    other = "B" if root == "A" else "A"
+    parted = fresh.ask("post", f"/customers/{root}/unmerge", json={"from": other})
+    assert parted.status_code == 200
+    assert given(fresh.get("/customers/A")) == {"a": 1}
+    assert given(fresh.get("/customers/B")) == {"b": 2}
+    # Neither of them is told again to any effect.
+    taken(fresh, key, message("alias", "A", None, 5, previousId="B"))
+    taken(fresh, key, message("alias", "B", None, 6, previousId="A"))
+    assert fresh.get("/customers/A")["customer_id"] == "A"
+    assert fresh.get("/customers/B")["customer_id"] == "B"
+
+
+def test_no_other_id_of_the_person_takes_back_what_was_parted(fresh: Service) -> None:
+    key = make(fresh)
+    taken(
+        fresh, key, identify("K", "a-1", 1), identify("M", None, 2), track("Seen", None, "a-1", 3)
+    )
+    fresh.ask("post", "/customers/K/merge", json={"from": "M"})
+    [who] = [each for each in fresh.get("/customers/K")["other_ids"] if each != "M"]
+    assert fresh.ask("post", "/customers/K/unmerge", json={"from": who}).status_code == 200
+    taken(fresh, key, track("Seen", "M", "a-1", 4))
+    assert found(fresh, "anonymous_id:a-1") == [who]
+
+
+def test_what_came_along_goes_along(fresh: Service) -> None:
+    key = make(fresh)
+    taken(fresh, key, identify("L", "a-1", 1, city="Brno"), track("Seen", None, "a-1", 2))
+    taken(fresh, key, identify("K", None, 3))
+    fresh.ask("post", "/customers/K/merge", json={"from": "L"})
+    fresh.ask("post", "/customers/K/unmerge", json={"from": "L"})
+    assert found(fresh, "anonymous_id:a-1") == ["L"]
+    assert fresh.get("/customers/K")["other_ids"] == []
+
+
+def test_a_known_customer_is_no_guest(fresh: Service) -> None:
+    key = make(fresh)
+    taken(fresh, key, order(None, None, 1, email="ann@example.com"), identify("c-1", None, 2))
+    [guest] = found(fresh, "email:ann@example.com")
+    merged = fresh.ask("post", f"/customers/{guest}/merge", json={"from": "c-1"})
+    assert merged.json()["type"] == "person"
+
+
+def test_addresses_among_vendors_ids_are_personal(fresh: Service) -> None:
+    key = make(fresh)
+    ids = {"externalIds": [{"id": "ann@example.com", "type": "email"}]}
+    taken(fresh, key, message("identify", "c-1", None, 1, context=ids))
+    made = fresh.ask("post", "/keys", json={"name": "r", "scopes": ["read"]}).json()["key"]
+    for kind in ("shop/email", "email"):
+        answer = fresh.ask(
+            "get", "/customers", params={"identity": f"{kind}:ann@example.com"},
+            headers={"authorization": f"Bearer {made}"},
+        )  # fmt: skip
+        assert answer.status_code == 403
+
+
 def test_a_device_of_two_is_whose_who_claimed_it_first(fresh: Service) -> None:
     key = make(fresh)
     taken(fresh, key, track("Seen", None, "a-1", 1))
@@ -273,6 +354,23 @@ def test_a_person_is_on_the_lists_of_all_their_ids(fresh: Service) -> None:
     fresh.ask("post", "/customers/c-1/unmerge", json={"from": "c-2"})
     assert segments(fresh, "c-1") == []
     assert segments(fresh, "c-2") == ["guests"]
+
+
+def test_a_list_of_any_of_their_ids_decides_them_at_once(fresh: Service) -> None:
+    fresh.save("guests", name="Guests")
+    fresh.assign("c-1")
+    fresh.assign("c-2")
+    fresh.ask("post", "/customers/c-1/merge", json={"from": "c-2"})
+    fresh.ask("post", "/segments/guests/members", json={"add": ["c-2"]})
+    fresh.settle()
+    assert segments(fresh, "c-1") == ["guests"]
+    fresh.ask("post", "/segments/guests/members", json={"add": ["c-1"]})
+    fresh.ask("post", "/segments/guests/members", json={"remove": ["c-2"]})
+    fresh.settle()
+    assert segments(fresh, "c-1") == ["guests"]
+    fresh.ask("post", "/segments/guests/members", json={"remove": ["c-1"]})
+    fresh.settle()
+    assert segments(fresh, "c-1") == []
 
 
 def test_erasing_leaves_none_of_their_ids(fresh: Service) -> None:

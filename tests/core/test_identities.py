@@ -102,6 +102,11 @@ def test_merges_carry_everything_of_the_loser() -> None:
     assert roots([*told, merge("M", "K", 4)]) == roots(told)
 
 
+def test_what_was_merged_itself_is_nobodys_to_claim() -> None:
+    told = [merge("a", "K", 3), claim("a", "L", 1), claim("a", "M", 9)]
+    assert roots(told) == {"a": "K"}
+
+
 def test_a_guest_becomes_known() -> None:
     assert roots([claim("a", "d", 1), claim("d", "K", 2)]) == {"a": "K", "d": "K"}
 
