@@ -14,17 +14,14 @@ from service.api import problems
 from service.api.answers import AnswerEncoder
 from service.api.callers import still_let_in
 from service.api.decoding import check_tree, decode
-from service.api.problems import HttpProblem, invalid, unavailable
+from service.api.problems import HttpProblem, invalid
+from service.api.recording import NOT_RECORDED, not_recorded
 from service.core.access import LOCAL
 from service.core.access import Scope as Access
-from service.core.decisions import Undecidable
 from service.core.merging import check_names
-from service.core.parsing import Invalid, Problem
+from service.core.parsing import Problem
 from service.flows.assigning import Assigner
 from service.settings import Settings
-from service.store.batches import NotStored
-from service.store.erasures import Erased
-from service.store.writer import Overloaded, StoreUnavailable
 
 log = structlog.get_logger()
 
@@ -129,17 +126,8 @@ class AssignRoutes:
                     request.identities,
                     everyone=everyone,
                 )
-        except Invalid as error:
-            raise invalid(error.problems) from error
-        except Overloaded as error:
-            raise unavailable(f"too much is waiting already: {error}") from error
-        except (StoreUnavailable, Undecidable) as error:
-            raise unavailable(f"this can't be stored or decided now: {error}") from error
-        except Erased as error:
-            raise HttpProblem(409, "erased", str(error)) from error
-        except NotStored as error:
-            fault = Problem("", "not_stored", f"the database refuses this data: {error}")
-            raise invalid([fault]) from error
+        except NOT_RECORDED as error:
+            raise not_recorded(error) from error
         only = None if request.segments is None else frozenset(request.segments)
         include = frozenset(request.include)
         return self._encoder.encode(answer, include, only, masking=masking)

@@ -13,13 +13,14 @@ from service.api.bodies import BodyRoute
 from service.api.callers import WithAuthor, WithCaller, forbidden
 from service.api.consent_schemas import ConsentChange, ConsentHistory, Consents, ConsentSaid
 from service.api.paths import Channel, CustomerId
-from service.api.problems import HttpProblem, invalid, not_found, unavailable
+from service.api.problems import invalid, not_found
 from service.api.profiles import consents
+from service.api.recording import NOT_RECORDED, not_recorded
 from service.api.services import WithServices
 from service.core import consent
 from service.core.access import Caller, Scope
 from service.core.consent import CONSENT, SUPPRESSED, Told
-from service.core.decisions import State, Undecidable
+from service.core.decisions import State
 from service.core.events import Event
 from service.core.instants import from_datetime
 from service.core.parsing import Problem
@@ -28,10 +29,7 @@ from service.flows import consenting
 from service.live import Served
 from service.store import consents as stored
 from service.store import identities, states
-from service.store.batches import NotStored
 from service.store.consents import SaidRow
-from service.store.erasures import Erased
-from service.store.writer import Overloaded, StoreUnavailable
 
 # Before the routes of customers, one of which takes all ids.
 router = APIRouter(prefix="/customers", tags=["customers"], route_class=BodyRoute)
@@ -64,15 +62,8 @@ async def change_consent(
         decision = await consenting.change_consent(
             services.writer, customer_id, wanted, services.clock(), author
         )
-    except Overloaded as error:
-        raise unavailable(f"too much is waiting already: {error}") from error
-    except (StoreUnavailable, Undecidable) as error:
-        raise unavailable(f"this can't be stored or decided now: {error}") from error
-    except Erased as error:
-        raise HttpProblem(409, "erased", str(error)) from error
-    except NotStored as error:
-        fault = Problem("", "not_stored", f"the database refuses this data: {error}")
-        raise invalid([fault]) from error
+    except NOT_RECORDED as error:
+        raise not_recorded(error) from error
     personal = _personal(services.live.served, who)
     return Consents(
         customer_id=decision.state.customer_id, channels=consents(decision.state, personal)

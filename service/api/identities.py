@@ -8,16 +8,15 @@ from service.api.bodies import BodyRoute
 from service.api.callers import WithAuthor, WithCaller, require
 from service.api.customers import record
 from service.api.paths import CustomerId
-from service.api.problems import HttpProblem, invalid, not_found, unavailable
+from service.api.problems import HttpProblem, invalid, not_found
+from service.api.recording import NOT_RECORDED, not_recorded
 from service.api.schemas import Customer, Customers, MergeRequest
 from service.api.services import Services, WithServices
 from service.core.access import Caller, Scope
-from service.core.decisions import Undecidable
 from service.core.identities import EMAIL, PHONE, Identity, normalised
 from service.core.problems import Problem
 from service.flows.linking import NoCustomer, NotMerged
 from service.store import identities, states
-from service.store.writer import Overloaded, StoreUnavailable
 
 # Before the routes of customers, one of which takes all ids.
 router = APIRouter(prefix="/customers", tags=["customers"], route_class=BodyRoute)
@@ -80,8 +79,8 @@ async def merge_customers(
             raise not_found(f"there is no customer {customer_id}") from error
         detail = f"there is no customer {error.customer_id}"
         raise invalid([Problem("/from", "no_customer", detail)]) from error
-    except (Overloaded, StoreUnavailable, Undecidable) as error:
-        raise unavailable(f"this can't be stored now: {error}") from error
+    except NOT_RECORDED as error:
+        raise not_recorded(error) from error
     return await _told(services, customer_id, who)
 
 
@@ -100,8 +99,8 @@ async def unmerge_customers(
     except NotMerged as error:
         detail = f"{wanted.from_} is none of this customer's other ids, or not by itself"
         raise HttpProblem(409, "not_merged", detail) from error
-    except (Overloaded, StoreUnavailable, Undecidable) as error:
-        raise unavailable(f"this can't be stored now: {error}") from error
+    except NOT_RECORDED as error:
+        raise not_recorded(error) from error
     return await _told(services, customer_id, who)
 
 
