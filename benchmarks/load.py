@@ -29,6 +29,15 @@ class Load:
     requests: int
     errors: int
 
+    def served(self) -> "Load":
+        """This run, of which every answer was 2xx: a refusal costs less, and measures nothing.
+
+        Raises RuntimeError if any was not.
+        """
+        if self.errors:
+            raise RuntimeError(f"{self.errors:,} of {self.requests:,} answers were not 2xx")
+        return self
+
 
 def encode(path: str, body: bytes) -> bytes:
     """A POST of JSON as it goes over the wire."""

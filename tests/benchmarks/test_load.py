@@ -3,6 +3,7 @@
 import socketserver
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -45,6 +46,9 @@ def test_counts_requests_and_errors(port: int) -> None:
     assert seen[0] == b'POST /assign HTTP/1.1\r\n{"a":1}'
     assert 0 < load.p50 <= load.p99
     assert load.rate > 0
+    with pytest.raises(RuntimeError, match="10 of 30 answers were not 2xx"):
+        load.served()
+    assert replace(load, errors=0).served().requests == 30
 
 
 def test_stops_when_the_time_is_up(port: int) -> None:
