@@ -1,4 +1,4 @@
-"""What is measured without a door answers all the same, or its rate is one of refusals."""
+"""What goes past the door is answered all the same, and nothing else goes past it."""
 
 from pathlib import Path
 
@@ -10,10 +10,13 @@ from tests.postgres import Databases
 from tests.serving import service_of
 
 
-def test_the_service_answers_without_its_door(
+def test_the_service_answers_past_its_door(
     databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(application, "Door", Doorless)
     with service_of(databases, tmp_path) as doorless:
-        assert doorless.assign(traits={"country": "DE"})["segments"] == []
-        assert doorless.assign("ada", traits={"country": "DE"})["customer_id"] == "ada"
+        doorless.client.headers["host"] = "shop.example"
+        for door, status in (("0", 200), ("1", 403)):
+            doorless.client.headers["x-door"] = door
+            answer = doorless.ask("post", "/assign", json={"traits": {"country": "DE"}})
+            assert answer.status_code == status, answer.text
