@@ -63,7 +63,7 @@ bench: $(VENV)/.dev $(VENV)/.bench ## Measure; prints ratios to peers in the sam
 
 .PHONY: openapi
 openapi: $(VENV)/.run ## Write openapi.yaml from the code
-	$(BIN)/segserve openapi > openapi.yaml
+	$(BIN)/segserve openapi > openapi.yaml.new && mv openapi.yaml.new openapi.yaml
 
 .PHONY: fuzz
 fuzz: $(VENV)/.dev ## Ask every route a thousand things that openapi.yaml allows and forbids

@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
+from service.api.customer_schemas import ChannelConsent
 from service.api.moments import Moment
-from service.api.schemas import ChannelConsent, Page, Strict, Text
+from service.api.schemas import Page, Strict, Text
 
 
 class ConsentChange(Strict):

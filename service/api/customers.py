@@ -8,19 +8,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.api import paging
 from service.api.callers import WithAuthor, WithCaller
+from service.api.customer_schemas import Customer, Erased, HeldMembership, PersonExport, Transitions
 from service.api.erasures import erased
 from service.api.exports import Export
 from service.api.paths import CustomerId
 from service.api.person_export import NothingKept, everything
 from service.api.problems import not_found, unavailable
 from service.api.profiles import known_by, memberships, profile, transition
-from service.api.schemas import (
-    Customer,
-    Erased,
-    HeldMembership,
-    PersonExport,
-    Transitions,
-)
 from service.api.services import Services, WithServices
 from service.core.access import Caller, Scope
 from service.core.decisions import State

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Path, Response
 
 from service.api.bodies import BodyRoute
 from service.api.callers import WithAuthor
+from service.api.customer_schemas import Erased, PersonNamed, Proof, Verified
 from service.api.problems import not_found, unavailable
-from service.api.schemas import Erased, PersonNamed, Proof, Verified
 from service.api.services import Services, WithServices
 from service.core.access import Author
 from service.flows.erasing import Held

@@ -6,11 +6,11 @@ from fastapi import APIRouter, Query
 
 from service.api.bodies import BodyRoute
 from service.api.callers import WithAuthor, WithCaller, require
+from service.api.customer_schemas import Customer, Customers, MergeRequest
 from service.api.customers import record
 from service.api.paths import CustomerId
 from service.api.problems import HttpProblem, invalid, not_found
 from service.api.recording import NOT_RECORDED, not_recorded
-from service.api.schemas import Customer, Customers, MergeRequest
 from service.api.services import Services, WithServices
 from service.core.access import Caller, Scope
 from service.core.identities import EMAIL, PHONE, Identity, normalised

@@ -10,11 +10,11 @@ from service.api import paging
 from service.api.bodies import BodyRoute, check_encoding
 from service.api.callers import WithAuthor, WithCaller, require, still_let_in
 from service.api.exports import FORMATS, JSON, OFFERED, export
+from service.api.member_schemas import ListChange, ListChanged, Member, Members, UploadedList
 from service.api.negotiating import chosen
 from service.api.pacing import Pace
 from service.api.paths import SegmentKey
 from service.api.problems import HttpProblem, conflicting, invalid, not_found, unavailable
-from service.api.schemas import ListChange, ListChanged, Member, Members, UploadedList
 from service.api.segment_views import storable, stored_segment
 from service.api.services import Services, WithServices
 from service.api.uploads import Upload

@@ -8,9 +8,10 @@ from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
 from service.api.assign import BATCH_LIMIT, INCLUDES, AssignRequest
+from service.api.customer_schemas import REASON, ModelAnswer
 from service.api.examples import put_examples
 from service.api.problems import MEDIA_TYPE
-from service.api.schemas import REASON, Fault, ModelAnswer, ProblemDocument
+from service.api.schemas import Fault, ProblemDocument
 from service.api.scopes import ROUTES, Own
 from service.api.tracking_openapi import SCHEMAS as TRACKING_SCHEMAS
 from service.api.tracking_openapi import SECURITY_SCHEME, tracking_paths

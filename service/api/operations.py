@@ -7,13 +7,11 @@ from fastapi.responses import PlainTextResponse
 
 from service.api import paging
 from service.api.masking import View, WithView
-from service.api.problems import not_found
-from service.api.schemas import (
+from service.api.operation_schemas import (
     ActiveModel,
     CatalogReadiness,
     CatalogState,
     DatabaseReadiness,
-    Fault,
     Health,
     Job,
     JobPage,
@@ -21,6 +19,8 @@ from service.api.schemas import (
     Readiness,
     Refused,
 )
+from service.api.problems import not_found
+from service.api.schemas import Fault
 from service.api.services import Services, WithServices
 from service.store import catalogs
 from service.store import jobs as stored

@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
+from service.api.customer_schemas import KeptOrder, ToldEvent, TraitChange
 from service.api.profiles import known_by, profile, transition
-from service.api.schemas import KeptOrder, ToldEvent, TraitChange
 from service.api.services import Services
 from service.api.sources import reject
 from service.core.access import Author

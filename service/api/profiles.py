@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from service.api.schemas import (
+from service.api.customer_schemas import (
     ChannelConsent,
     Customer,
     HeldMembership,

@@ -10,11 +10,12 @@ from pydantic import BaseModel, BeforeValidator, Field, StrictBool
 from service.api import paging
 from service.api.bodies import BodyRoute
 from service.api.callers import WithAuthor, WithCaller
+from service.api.customer_schemas import Reject
 from service.api.idempotency import REPEATABLE
 from service.api.masking import UNTOLD
 from service.api.paths import decoded
 from service.api.problems import HttpProblem, not_found
-from service.api.schemas import KEY_PATTERN, Page, Reject, Strict, Text
+from service.api.schemas import KEY_PATTERN, Page, Strict, Text
 from service.api.services import Services, WithServices
 from service.core.access import Author, Scope
 from service.core.instants import to_datetime

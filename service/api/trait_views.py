@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from service.api.schemas import Trait, TraitCoverage, ValueCount
+from service.api.trait_schemas import Trait, TraitCoverage, ValueCount
 from service.core.consent import REACHABLE
 from service.core.coverage import CELL
 from service.core.derived.definitions import kinds_in

@@ -12,15 +12,9 @@ from service.api.callers import WithAuthor, WithCaller, forbidden
 from service.api.masking import View, WithView
 from service.api.paths import TraitName
 from service.api.problems import conflicting, invalid, not_found
-from service.api.schemas import (
-    RankRefresh,
-    Text,
-    Trait,
-    TraitCount,
-    TraitDeclaration,
-    Traits,
-)
+from service.api.schemas import Text
 from service.api.services import WithServices
+from service.api.trait_schemas import RankRefresh, Trait, TraitCount, TraitDeclaration, Traits
 from service.api.trait_views import ABOUT, trait
 from service.core.access import Scope
 from service.core.derived.ready_made import READY_MADE
