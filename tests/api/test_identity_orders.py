@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from tests.api.test_identities import buyers, counting, identify, message, order, track
+from tests.api.telling import buyers, counting, identify, message, order, track
 from tests.api.test_tracking import basic, make, taken
 from tests.postgres import Databases
 from tests.serving import Service, service_of

@@ -1,0 +1,54 @@
+"""Who is left out of all segments: tests, staff and machines."""
+
+import pytest
+
+from tests.api.telling import given, identify
+from tests.api.test_tracking import make, taken, told
+from tests.serving import Service
+
+
+@pytest.mark.parametrize("flag", ["is_test", "is_staff", "is_bot"])
+def test_who_is_left_out_is_in_nothing(fresh: Service, flag: str) -> None:
+    fresh.save("adult", ("age", ">=", 18))
+    fresh.assign("c-1", traits={"age": 20})
+    assert [each["key"] for each in fresh.assign("c-2", traits={"age": 20})["segments"]] == [
+        "adult"
+    ]
+    left = fresh.assign("c-2", traits={flag: True})
+    assert (left["segments"], [each["key"] for each in left["exited"]]) == ([], ["adult"])
+    assert fresh.assign("c-2", traits={"age": 30})["segments"] == []
+    assert fresh.assign(traits={"age": 20, flag: True})["segments"] == []
+    # Anything but true says nothing.
+    assert fresh.assign(traits={"age": 20, flag: "true"})["segments"] != []
+    for who in ("c-2", None):
+        asked = fresh.assign(
+            who, traits={"age": 20, flag: True}, record=False, include=["excluded"]
+        )
+        assert [each["key"] for each in asked["segments"]] == ["adult"]
+    fresh.measure()
+    metrics = fresh.get("/segments/adult")["metrics"]
+    assert (metrics["size"], metrics["customers"], metrics["excluded"]) == (1, 1, 1)
+    assert metrics["share"] == 1
+    back = fresh.assign("c-2", traits={flag: None})
+    assert [each["key"] for each in back["segments"]] == ["adult"]
+
+
+def test_a_page_leaves_nobody_out(fresh: Service) -> None:
+    page = make(fresh, "page", type="browser")
+    fresh.assign("c-1")
+    taken(fresh, page, identify("c-1", None, 1, is_test=True, plan="pro"))
+    assert told(fresh, "page") == [("server_only", "/traits/is_test")]
+    assert given(fresh.get("/customers/c-1")) == {"plan": "pro"}
+    # Unless it is declared so.
+    fresh.ask("put", "/traits/is_staff", json={"type": "boolean"})
+    fresh.runner.run(fresh.process.follower.look())
+    taken(fresh, page, identify("c-1", None, 2, is_staff=True))
+    assert given(fresh.get("/customers/c-1")) == {"plan": "pro", "is_staff": True}
+
+
+def test_nobody_who_is_left_out_is_on_a_list_either(fresh: Service) -> None:
+    fresh.save("guests", name="Guests")
+    fresh.ask("post", "/segments/guests/members", json={"add": ["c-1", "c-2"]})
+    fresh.settle()
+    assert fresh.assign("c-1", traits={"is_test": True})["segments"] == []
+    assert [each["key"] for each in fresh.assign("c-2")["segments"]] == ["guests"]
