@@ -8,7 +8,6 @@ but 429.
 
 import asyncio
 import time
-import uuid
 from collections.abc import Callable, Mapping
 
 import structlog
@@ -26,6 +25,7 @@ from service.api.assign import (
 from service.api.problems import HttpProblem, invalid, unavailable
 from service.api.proxies import Proxies
 from service.core.events import DEFAULT_STORE
+from service.flows.arrivals import new_id
 from service.flows.ingesting import LATER, Ingestor
 from service.flows.sources import HeldSource, SourceRing
 from service.intake import bodies
@@ -195,4 +195,4 @@ def _unreadable(error: Unreadable, *, keyed: bool) -> HttpProblem:
 
 
 def _new_id() -> str:
-    return f"delivery-{uuid.uuid4().hex}"
+    return new_id("delivery")

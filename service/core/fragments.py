@@ -28,8 +28,7 @@ class Fragment:
 
 def joined(fragments: Iterable[Fragment]) -> tuple[dict[str, Any], dict[str, Written]]:
     """The traits of a person, and when each was set: what all their messages come to had they been
-    told under one id. Of values written at one instant without message ids, the one of the later
-    customer id counts."""
+    told under one id. Values without message ids are of different instants, as they arrived."""
     result = Merge({}, {})
     for fragment in sorted(fragments, key=lambda each: each.customer_id):
         write_paths(result, _paths(fragment.traits, fragment.times))

@@ -1,7 +1,6 @@
 """Assigning one customer: from memory, recorded through the writer, or only looked at."""
 
 import asyncio
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +21,7 @@ from service.core.outlook import Foreseen
 from service.core.parsing import Schema
 from service.core.problems import Invalid, Problem
 from service.core.profiles import add_outputs
+from service.flows.arrivals import Receipts, new_id
 from service.flows.linking import Linker
 from service.flows.scoring_together import ScoringTogether
 from service.intake.assigned import events_of
@@ -52,7 +52,7 @@ class Assignment:
 
 
 def _new_id() -> str:
-    return f"once-{uuid.uuid4().hex}"
+    return new_id("once")
 
 
 def named(decision: Decision) -> Mapping[str, Any]:
@@ -91,6 +91,7 @@ class Assigner:
         self._writer = writer
         self._linker = linker
         self._clock = clock
+        self._receipts = Receipts(clock)
         self._scoring = ScoringTogether()
 
     async def anonymous(
@@ -174,6 +175,8 @@ class Assigner:
         Raises Overloaded, StoreUnavailable, NotStored, Invalid, Undecidable.
         """
         now = self._clock()
+        # Of two that are about one person, under two ids, the later one may be done first.
+        at = self._receipts.next() if traits else now
         derived = self._live.served.catalog.derivations.unwritable & traits.keys()
         if derived:
             raise Invalid(derived_problems(derived))
@@ -182,7 +185,7 @@ class Assigner:
         events = events_of(told, who, now, _new_id) if told else ()
         if known_by:
             await self._linker.tell(naming.claims, naming.names, now)
-        given = Input(traits, now, events=events, type=naming.type)
+        given = Input(traits, at, events=events, type=naming.type)
         decision = await self._writer.submit(who, given)
         assert decision is not None  # noqa: S101 - only a touch answers None
         return self._answer(decision, recorded=True)

@@ -6,7 +6,6 @@ A change is an event like those that others tell of: kept as it was told, and fo
 import base64
 import hashlib
 import json
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ from service.core.decisions import Decision, Input
 from service.core.events import Event
 from service.core.instants import MINUTE
 from service.core.problems import Invalid, Problem
+from service.flows.arrivals import new_id
 from service.store.writer import Writer
 
 SOURCE = "api"
@@ -43,7 +43,7 @@ async def change_consent(
     """
     _check(change, now)
     at = now if change.at is None else change.at
-    message_id = f"change-{uuid.uuid4().hex}"
+    message_id = new_id("change")
     if change.at is not None:
         content = [customer_id, change.channel, change.at, dict(change.said)]
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).digest()

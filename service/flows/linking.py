@@ -6,7 +6,6 @@ claims arrive is of no consequence: who is whom follows from all of them (`core.
 """
 
 import asyncio
-import uuid
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +20,7 @@ from service.core.decisions import GUEST, PERSON, Decision, Input, State, Transi
 from service.core.fragments import Fragment, Regrouping, joined, regroup
 from service.core.identities import Claim, Identity, Link, is_generated, roots
 from service.core.instants import to_datetime
+from service.flows.arrivals import new_id
 from service.live import Live, Served
 from service.store import audit, events, identities, persons, states
 from service.store.database import CANT_READ, Database
@@ -176,7 +176,7 @@ class Linker:
             if people[0] == people[1]:
                 return ()
             now = self._clock()
-            claim = Claim(people[1], people[0], now, f"merge-{uuid.uuid4().hex}", "api", Link.MERGE)
+            claim = Claim(people[1], people[0], now, new_id("merge"), "api", Link.MERGE)
             await identities.redo(raw, claim)
             await self._note(holding, author, "customer.merged", people[1], now)
             return people

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.api.telling import found
+from tests.api.telling import found, given
+from tests.api.test_tracking import make, taken
 from tests.serving import Service
 
 
@@ -41,3 +42,41 @@ def test_what_is_no_identity_is_refused(fresh: Service, given: Any, pointer: str
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == pointer
     assert fresh.rows("select 1 from customers") == []
+
+
+@pytest.mark.parametrize("named_first", [True, False])
+def test_of_two_ids_of_one_person_the_later_item_counts(fresh: Service, named_first: bool) -> None:
+    fresh.assign("c-9", identities={"shop": "7"})
+    names: list[dict[str, Any]] = [{"customer_id": "c-9"}, {"identities": {"shop": "7"}}]
+    first, second = names if named_first else names[::-1]
+    items = [{**first, "traits": {"age": 3}}, {**second, "traits": {"age": 30}}]
+    answer = fresh.ask("post", "/assign/batch", json={"customers": items})
+    assert {each["customer_id"] for each in answer.json()["results"]} == {"c-9"}
+    assert given(fresh.get("/customers/c-9")) == {"age": 30}
+    # It stays so, whoever else turns out to be the same.
+    fresh.assign(identities={"crm": "2"}, traits={"city": "Brno"})
+    fresh.assign("c-9", identities={"crm": "2"})
+    assert given(fresh.get("/customers/c-9")) == {"age": 30, "city": "Brno"}
+
+
+def test_of_what_is_told_at_one_instant_the_first_claims_and_the_last_counts(
+    fresh: Service,
+) -> None:
+    # By chance, six would seldom come out right.
+    ids = [f"c-{number}" for number in range(6)]
+    items = [{"customer_id": who, "identities": {"shop": "7"}} for who in ids]
+    fresh.ask("post", "/assign/batch", json={"customers": items})
+    assert found(fresh, "shop:7") == ["c-0"]
+    told = [
+        {"event": "Consent Changed", "properties": {"channel": "email", "status": status}}
+        for status in ("subscribed", "unsubscribed") * 5
+    ]
+    fresh.assign("c-0", events=told)
+    assert given(fresh.get("/customers/c-0"))["consent.email"] == "unsubscribed"
+
+
+def test_of_messages_without_an_id_and_a_time_the_last_counts(fresh: Service) -> None:
+    key = make(fresh)
+    told = [{"type": "identify", "userId": "c-1", "traits": {"n": n}} for n in range(6)]
+    taken(fresh, key, *told)
+    assert given(fresh.get("/customers/c-1")) == {"n": 5}
