@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 import structlog
 
 from service.core.decisions import Decision, Input, Membership, State, Undecidable
 from service.core.deriving import Derivations
-from service.core.merging import count_traits
+from service.core.merging import Written, count_traits
 from service.core.parsing import Invalid, Problem, Schema
 
 log = structlog.get_logger()
@@ -78,6 +78,14 @@ class Outcome:
     moved: list[tuple[Work, str]] = field(default_factory=list)
 
 
+class _Before(NamedTuple):
+    """What a customer had before. Deciding puts others in the place of traits and times."""
+
+    memberships: Mapping[str, Membership]
+    traits: Mapping[str, Any]
+    times: Mapping[str, Written]
+
+
 class Batch:
     """Decides one transaction's work in memory, and keeps what it came to for writing."""
 
@@ -114,7 +122,7 @@ class Batch:
                 outcome.decided.append((work, None))
             else:
                 outcome.held.append(work)
-        before = [dict(state.memberships) for _, state in asked]
+        before = [_Before(dict(state.memberships), state.traits, state.times) for _, state in asked]
         # Another process may have decided a customer by a clock that runs ahead of ours.
         results = self.served.decide_many(
             [
@@ -141,7 +149,7 @@ class Batch:
                 self.came_to_nothing.append(work.customer_id)
         return outcome
 
-    def _keep(self, decision: Decision, before: Mapping[str, Membership]) -> Exception | None:
+    def _keep(self, decision: Decision, before: _Before) -> Exception | None:
         """Keep what is to be written; or why it can't be."""
         if decision.stored:
             state = decision.state
@@ -149,24 +157,26 @@ class Batch:
                 encoded = msgspec.json.encode(state.traits)
             except (ValueError, TypeError, OverflowError, RecursionError) as error:
                 return error
-            fault = self._fault(state, encoded)
+            fault = self._fault(state, encoded, before)
             if fault is not None:
                 return Invalid([fault])
             self.to_write.append((decision, encoded.decode()))
-            self.before[state.customer_id] = before
+            self.before[state.customer_id] = before.memberships
         if decision.remembered:
             self.remembered.append(decision.state)
         return None
 
-    def _fault(self, state: State, encoded: bytes) -> Problem | None:
+    def _fault(self, state: State, encoded: bytes, before: _Before) -> Problem | None:
+        """Why the traits are too many, or too large. Who is put together from several may have more
+        than one customer may: that may change, and nothing be added to it."""
         limits = self.limits
-        if (
-            len(state.times) > limits.traits
-            and count_traits(state.traits, state.times) > limits.traits
-        ):
-            detail = f"a customer has {limits.traits:,} traits at most"
-            return Problem("/traits", "too_many", detail)
-        if len(encoded) > limits.traits_bytes:
+        if len(state.times) > limits.traits:
+            many = count_traits(state.traits, state.times)
+            if many > limits.traits and many > count_traits(before.traits, before.times):
+                detail = f"a customer has {limits.traits:,} traits at most"
+                return Problem("/traits", "too_many", detail)
+        size = len(encoded)
+        if size > limits.traits_bytes and size > len(msgspec.json.encode(before.traits)):
             detail = f"a customer's traits take {limits.traits_bytes:,} bytes at most"
             return Problem("/traits", "too_large", detail)
         return None

@@ -171,3 +171,33 @@ def test_a_list_of_any_of_their_ids_decides_them_at_once(fresh: Service) -> None
     fresh.ask("post", "/segments/guests/members", json={"remove": ["c-1"]})
     fresh.settle()
     assert segments(fresh, "c-1") == []
+
+
+def test_two_customers_may_have_more_together_than_one_may(fresh: Service) -> None:
+    many = {"c-1": "a", "c-2": "b"}
+    for who, letter in many.items():
+        fresh.assign(who, traits={f"{letter}{number}": "x" for number in range(300)})
+    merged = fresh.ask("post", "/customers/c-1/merge", json={"from": "c-2"})
+    assert len(given(merged.json())) == 600
+    # What they have may change and go, and nothing may be added.
+    for trait, value in (("a0", "y"), ("b0", None), ("b0", "z"), ("b1", None)):
+        status = fresh.ask(
+            "post", "/assign", json={"customer_id": "c-1", "traits": {trait: value}}
+        ).status_code
+        assert status == (422 if (trait, value) == ("b0", "z") else 200), (trait, value)
+    more = fresh.ask("post", "/assign", json={"customer_id": "c-2", "traits": {"c": 1, "a1": "y"}})
+    assert [each["code"] for each in more.json()["errors"]] == ["too_many"]
+    assert (len(given(fresh.get("/customers/c-1"))), given(fresh.get("/customers/c-2"))["a0"]) == (
+        598, "y",
+    )  # fmt: skip
+
+
+def test_two_customers_may_take_more_bytes_than_one_may(fresh: Service) -> None:
+    for who in ("c-1", "c-2"):
+        fresh.assign(who, traits={who: ["x" * 10_000] * 4})
+    fresh.ask("post", "/customers/c-1/merge", json={"from": "c-2"})
+    fresh.assign("c-1", traits={"c-1": ["y" * 10_000] * 4})
+    larger = fresh.ask(
+        "post", "/assign", json={"customer_id": "c-1", "traits": {"c-2": ["x" * 10_001] * 4}}
+    )
+    assert [each["code"] for each in larger.json()["errors"]] == ["too_large"]
