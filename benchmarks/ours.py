@@ -6,16 +6,23 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.workload import INSTANTS
+from benchmarks.workload import INSTANTS, NUMBERS
 from service.core.bits import positions_of
 from service.core.blocks import BlockPlan
 from service.core.catalog import Catalog, Definition, compile_catalog
 from service.core.columns import Block, Column, Instants
+from service.core.derived.ready_made import READY_MADE
 from service.core.instants import parse_instant
 from service.core.parsing import Schema
 from service.core.traits import TraitType
 
-TYPES = {each.name: TraitType.INSTANT for each in INSTANTS} | {"app_version": TraitType.VERSION}
+# Numbers whose names ready-made traits have are declared: else the service would derive them from
+# events, of which these customers have none, and what callers give would be read by nobody.
+TYPES = (
+    {each.name: TraitType.INSTANT for each in INSTANTS}
+    | {each.name: TraitType.NUMBER for each in NUMBERS if each.name in READY_MADE}
+    | {"app_version": TraitType.VERSION}
+)
 
 
 def compiled(conditions: list[dict[str, Any]]) -> Catalog:

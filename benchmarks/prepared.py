@@ -13,6 +13,7 @@ from typing import Any
 from benchmarks.ours import TYPES
 from benchmarks.workload import make_conditions, make_profiles
 from service.core.decisions import Input
+from service.core.traits import TraitType
 from service.demo import setup
 from service.flows.demo import Demo
 from service.flows.publishing import Wanted
@@ -21,6 +22,11 @@ from service.store.database import Database
 from service.store.embedded import EmbeddedPostgres
 from service.store.migrating import migrate
 from service.wiring import Process
+
+# What the demo's model reads of real households. Here all of it is given: nothing of it is derived.
+FEATURES = ("orders", "revenue", "average_order_value", "median_gap_days", "discount_share",
+            "private_label_share", "orders_90d")  # fmt: skip
+DECLARED = dict.fromkeys(FEATURES, TraitType.NUMBER) | TYPES
 
 
 @dataclass(frozen=True)
@@ -48,12 +54,10 @@ def command() -> list[str]:
 def profiles_with_features(count: int) -> list[dict[str, Any]]:
     """The workload's profiles, with what the demo's model reads of real households put in."""
     households, _ = setup.households(datetime.now(UTC))
-    features = ("orders", "revenue", "average_order_value", "median_gap_days", "discount_share",
-                "private_label_share", "orders_90d")  # fmt: skip
     merged = []
     for index, profile in enumerate(make_profiles(count)):
         traits = households[index % len(households)]["traits"]
-        known = {name: traits[name] for name in features if name in traits}
+        known = {name: traits[name] for name in FEATURES if name in traits}
         merged.append({**profile, **known})
     return merged
 
@@ -85,7 +89,7 @@ async def _fill(space: Workspace, segments: int) -> None:
     ]
     async with Process(settings, space.url).running(background=False) as parts:
         demo = Demo(parts.database, parts.publisher, parts.writer, parts.jobs, parts.clock)
-        await demo.declare_traits({name: {"type": str(kind)} for name, kind in TYPES.items()})
+        await demo.declare_traits({name: {"type": str(kind)} for name, kind in DECLARED.items()})
         await parts.publisher.activate_model(setup.MODEL, version, digest, manifest)
         await parts.publisher.save(wanted)
         for start in range(0, len(space.profiles), 1_000):
