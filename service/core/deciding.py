@@ -27,6 +27,7 @@ from service.core.decisions import (
 )
 from service.core.events import Event
 from service.core.exclusion import excluded
+from service.core.fragments import left_aside
 from service.core.instants import MINUTE
 from service.core.lookahead import Horizon, walk, walk_changing
 from service.core.matching import Nobodys, Prepared
@@ -164,6 +165,8 @@ class _Run:
         self.truths = 0
         self.horizon = Horizon()
         self.decided: int | None = None
+        # What is told with an id of theirs, and says nothing of them.
+        self.aside: frozenset[str] = frozenset()
         # Whether traits were told, and not only events that change some.
         self.told_traits = False
 
@@ -248,6 +251,8 @@ class _Run:
         traits = given.traits
         names = self.catalog.derivations.names
         self.everyone = given.everyone
+        if given.came_with is not None:
+            self.aside = left_aside(given.came_with, given.type, state.customer_id)
         if not given.seen and not names.isdisjoint(traits):
             # Nothing is stored of this: the caller's word stands in for what would be derived.
             self.overriding = {name: traits[name] for name in names & traits.keys()}
@@ -329,6 +334,8 @@ class _Run:
     def fold(self, traits: Mapping[str, Any], written: Written) -> None:
         state = self.state
         self.folded.append(Patch(traits, written))
+        if not self.aside.isdisjoint(traits):
+            traits = {name: value for name, value in traits.items() if name not in self.aside}
         merged = merge(state.traits, state.times, traits, written, self.catalog.schema)
         if written.message_id is not None and merged.times != state.times:
             # Older messages may still come: they have to meet the time of a value told again.

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 # Traits that are `true` of them; anything else says nothing.
-FLAGS = ("is_test", "is_staff", "is_bot")
+IS_BOT = "is_bot"
+FLAGS = ("is_test", "is_staff", IS_BOT)
 
 
 def excluded(traits: Mapping[str, Any]) -> bool:
@@ -12,5 +13,5 @@ def excluded(traits: Mapping[str, Any]) -> bool:
     return (
         traits.get("is_test") is True
         or traits.get("is_staff") is True
-        or traits.get("is_bot") is True
+        or traits.get(IS_BOT) is True
     )

@@ -8,8 +8,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from service.core.decisions import PERSON
+from service.core.decisions import GUEST, PERSON
+from service.core.exclusion import IS_BOT
+from service.core.identities import is_generated
 from service.core.merging import Merge, Written, value_at, write_paths
+
+_OF_MACHINES = frozenset({IS_BOT})
+_NOTHING = frozenset[str]()
 
 
 @dataclass(slots=True)
@@ -26,21 +31,31 @@ class Fragment:
     sequence: int = 0
 
 
-def joined(fragments: Iterable[Fragment]) -> tuple[dict[str, Any], dict[str, Written]]:
-    """The traits of a person, and when each was set: what all their messages come to had they been
-    told under one id. Values without message ids are of different instants, as they arrived."""
+def joined(root: str, fragments: Iterable[Fragment]) -> tuple[dict[str, Any], dict[str, Written]]:
+    """The traits of the person whom `root` names, and when each was set: what all their messages
+    come to had they been told under one id, but what is `left_aside`. Values without message ids
+    are of different instants, as they arrived."""
     result = Merge({}, {})
     for fragment in sorted(fragments, key=lambda each: each.customer_id):
-        write_paths(result, _paths(fragment.traits, fragment.times))
+        aside = left_aside(fragment.customer_id, fragment.type, root)
+        write_paths(result, _paths(fragment, aside))
     return result.traits, result.times
 
 
-def _paths(
-    traits: Mapping[str, Any], times: Mapping[str, Written]
-) -> Iterable[tuple[str, Any, Written]]:
+def left_aside(customer_id: str, type_: str, root: str) -> frozenset[str]:
+    """Traits that say nothing of the person whom `root` names where they came with another of their
+    ids, that of a customer of this type. What a machine says of itself, once opened by somebody
+    whom we know, must not leave them out of everything: it takes who tells it of them."""
+    visitor = is_generated(customer_id) and type_ != GUEST
+    return _OF_MACHINES if visitor and not is_generated(root) else _NOTHING
+
+
+def _paths(fragment: Fragment, aside: frozenset[str]) -> Iterable[tuple[str, Any, Written]]:
     """Every path that was written, with what it holds."""
-    for path, written in times.items():
-        value = {} if path.endswith(".") else value_at(traits, path)
+    for path, written in fragment.times.items():
+        if path.partition(".")[0] in aside:
+            continue
+        value = {} if path.endswith(".") else value_at(fragment.traits, path)
         yield path, value, written
 
 

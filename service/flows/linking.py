@@ -343,6 +343,6 @@ def _person(root: str, found: Mapping[str, State], fragments: Sequence[Fragment]
     state.type = PERSON if known and own.type == GUEST else own.type
     state.first_seen = min(each.first_seen for each in fragments)
     state.last_seen = max(state.last_seen, *(each.last_seen for each in fragments))
-    state.traits, state.times = joined(fragments)
+    state.traits, state.times = joined(root, fragments)
     state.fragmented = len(fragments) > 1
     return state

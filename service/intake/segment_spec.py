@@ -14,6 +14,7 @@ import msgspec
 
 from service.core import consent
 from service.core.events import DEFAULT_STORE, Event
+from service.core.exclusion import IS_BOT
 from service.core.identities import Identity, Namer
 from service.core.order_messages import CHANGES, KINDS, order_message
 from service.core.parsing import Problem, escape
@@ -228,7 +229,7 @@ class _Reading:
         result = self.consents(result, context)
         if self.terms.browser and body.get("userId") is None and is_robot(context):
             # Of who signs in one machine on their behalf says nothing.
-            result["is_bot"] = True
+            result[IS_BOT] = True
         return result
 
     def consents(self, traits: dict[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:

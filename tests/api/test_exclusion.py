@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.api.telling import given, identify
+from tests.api.telling import found, given, identify, message, segments
 from tests.api.test_tracking import make, taken, told
 from tests.serving import Service
 
@@ -52,3 +52,35 @@ def test_nobody_who_is_left_out_is_on_a_list_either(fresh: Service) -> None:
     fresh.settle()
     assert fresh.assign("c-1", traits={"is_test": True})["segments"] == []
     assert [each["key"] for each in fresh.assign("c-2")["segments"]] == ["guests"]
+
+
+ROBOT = {"userAgent": "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"}
+
+
+def test_what_a_machine_says_of_itself_is_not_said_of_whose_it_is(fresh: Service) -> None:
+    server, page = make(fresh), make(fresh, "page", type="browser")
+    fresh.save("adult", ("age", ">=", 18))
+    fresh.assign("c-1", traits={"age": 20})
+    viewed = {"name": "Home", "context": ROBOT}
+    taken(fresh, page, message("page", None, "a-1", 1, **viewed))
+    [visitor] = found(fresh, "anonymous_id:a-1")
+    assert fresh.get(f"/customers/{visitor}")["traits"]["is_bot"] is True
+    taken(fresh, page, identify("c-1", "a-1", 2))
+    taken(fresh, page, message("page", None, "a-1", 3, **viewed))
+    customer = fresh.get("/customers/c-1")
+    assert (given(customer), segments(fresh, "c-1")) == ({"age": 20}, ["adult"])
+    # Put together anew they are the same.
+    fresh.assign("c-1", identities={"shop": "7"})
+    assert given(fresh.get("/customers/c-1")) == {"age": 20}
+    fresh.ask("post", "/customers/c-1/unmerge", json={"from": visitor})
+    assert fresh.get(f"/customers/{visitor}")["traits"]["is_bot"] is True
+    # What a server tells of the customer counts.
+    fresh.ask("post", "/customers/c-1/merge", json={"from": visitor})
+    taken(fresh, server, identify("c-1", None, 4, is_bot=True))
+    assert segments(fresh, "c-1") == []
+
+
+def test_a_guest_who_is_a_machine_is_one_by_their_own_id_too(fresh: Service) -> None:
+    fresh.assign(identities={"email": "bot@example.com"}, traits={"is_bot": True})
+    fresh.assign("c-1", identities={"email": "bot@example.com"})
+    assert given(fresh.get("/customers/c-1")) == {"is_bot": True}

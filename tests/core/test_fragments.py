@@ -6,7 +6,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.core.decisions import GUEST
 from service.core.fragments import Fragment, joined
+from service.core.identities import anonymous_customer
 from service.core.merging import Merge, Written, merge
 from service.core.parsing import Schema
 from service.core.traits import TraitType
@@ -48,21 +50,33 @@ def test_joined_is_as_if_all_had_been_told_of_one(
     random.shuffle(numbered)
     fragments = fragments_of(numbered)
     random.shuffle(fragments)
-    traits, times = joined(fragments)
+    traits, times = joined("x", fragments)
     assert traits == whole.traits
     assert times == whole.times
 
 
 def test_what_is_joined_shares_nothing_with_the_fragments() -> None:
     one = Fragment("x", 0, 0, traits={"a": {"b": 1}}, times={"a.b": Written(1, "m-1", "web")})
-    traits, _ = joined([one])
+    traits, _ = joined("x", [one])
     traits["a"]["b"] = 2
     assert one.traits == {"a": {"b": 1}}
+
+
+def test_what_a_visitors_machine_says_is_not_said_of_whom_they_turn_out_to_be() -> None:
+    visitor, guest = (anonymous_customer(each) for each in "ab")
+    written = {"is_bot": Written(1, "m-1", "web"), "a": Written(1, "m-1", "web")}
+    told = {"is_bot": True, "a": 1}
+    anonymous = Fragment(visitor, 0, 0, traits=told, times=written)
+    assert joined("x", [anonymous, Fragment("x", 0, 0)])[0] == {"a": 1}
+    # Of another visitor, and of a guest, it is said.
+    assert joined(guest, [anonymous, Fragment(guest, 0, 0)])[0] == told
+    known = Fragment(guest, 0, 0, GUEST, told, written)
+    assert joined("x", [known, Fragment("x", 0, 0)])[0] == told
 
 
 def test_the_latest_counts_whoever_was_told_it() -> None:
     early = Fragment("x", 0, 0, traits={"a": 1}, times={"a": Written(1, "m-1", "web")})
     late = Fragment("y", 0, 0, traits={}, times={"a": Written(2, "m-2", "web")})
-    assert joined([early, late])[0] == {}
-    assert joined([late])[0] == {}
-    assert joined([early])[0] == {"a": 1}
+    assert joined("x", [early, late])[0] == {}
+    assert joined("x", [late])[0] == {}
+    assert joined("x", [early])[0] == {"a": 1}
