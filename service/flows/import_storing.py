@@ -40,8 +40,8 @@ class Pace:
     rows: int
 
 
-# By itself: so much that the writer never waits for us.
-ALONE = Pace(256, 12_000)
+# By itself: so much that the writer never waits for us, whichever of its transactions is done.
+ALONE = Pace(256, 24_000)
 # Beside callers, whose work waits behind one batch of ours: a tenth of a second.
 BESIDE_OTHERS = Pace(32, 2_000)
 

@@ -26,7 +26,7 @@ from service.store.erasures import Erasures
 from service.store.transaction import (
     BeingInserted,
     NewerCatalog,
-    OwnerHeld,
+    OwnersHeld,
     Unsettled,
     decide_and_write,
 )
@@ -40,7 +40,6 @@ LOCK_TIMEOUT = "2s"
 LOCK_TIMEOUT_ALONE = "1s"
 WAIT_FOR_TURN = 3.0  # s
 DEADLOCK_TRIES = 5
-OWNERS_TURN = 0.02  # s
 MOVES = 100
 
 RETRY = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
@@ -166,11 +165,15 @@ class Writer:
             self._behind[work.customer_id] = deque()
             queue.append(work)
             self._wake.set()
-            if len(self._ready) >= self._worth_help:
+            if self._at_hand() >= self._worth_help:
                 self._much.set()
         else:
             behind.append(work)
         return work.answer
+
+    def _at_hand(self) -> int:
+        """How many customers' work could be taken now."""
+        return len(self._ready) + len(self._background)
 
     async def _run(self) -> None:
         while True:
@@ -184,7 +187,7 @@ class Writer:
 
     async def _help(self, lane: int) -> None:
         while not self._stopping:
-            if len(self._ready) >= self._worth_help:
+            if self._at_hand() >= self._worth_help:
                 await self._work(lane)
             else:
                 self._much.clear()
@@ -279,6 +282,13 @@ class Writer:
                 rest = [w for w in part if w.customer_id not in others.customer_ids]
                 if rest:
                     pending.append(rest)
+            except OwnersHeld as others:
+                outcome = Outcome(held=[w for w in part if w.customer_id in others.beside])
+                for work in outcome.held:
+                    work.beside |= others.beside[work.customer_id]
+                rest = [w for w in part if w.customer_id not in others.beside]
+                if rest:
+                    pending.append(rest)
             except Unsettled as fault:
                 if len(part) > 1:
                     apart = {id(work) for work in fault.works}
@@ -307,8 +317,6 @@ class Writer:
                 await self._catch_up(newer.revision)
             except RETRY:
                 continue
-            except OwnerHeld:
-                await asyncio.sleep(OWNERS_TURN)
         return Outcome(failed=[(work, Overloaded("the database is contended")) for work in batch])
 
     async def _settle_alone(self, work: Work) -> None:
@@ -337,8 +345,8 @@ class Writer:
                     await self._catch_up(newer.revision)
                 except (*RETRY, asyncpg.LockNotAvailableError, BeingInserted):
                     continue
-                except OwnerHeld:
-                    await asyncio.sleep(OWNERS_TURN)
+                except OwnersHeld as others:
+                    work.beside |= others.beside[work.customer_id]
                 except Unsettled as fault:
                     return fault.outcome
         finally:

@@ -44,7 +44,8 @@ async def test_what_many_tell_at_once_is_kept_in_its_order(database_url: str) ->
         await check_books(outsider)
 
 
-async def test_two_batches_are_at_the_database_at_a_time(database_url: str) -> None:
+@pytest.mark.parametrize("behind", [False, True], ids=["recorded", "behind what is recorded"])
+async def test_two_batches_are_at_the_database_at_a_time(database_url: str, behind: bool) -> None:
     async with (
         running(database_url, writer_batch=2) as services,
         connected(database_url) as outsider,
@@ -54,9 +55,8 @@ async def test_two_batches_are_at_the_database_at_a_time(database_url: str) -> N
         await transaction.start()
         await outsider.execute("lock table transitions in exclusive mode")
         async with connected(database_url) as watching:
-            answers = [
-                services.writer.submit(f"c-{n}", Input({"count": n}, NOW)) for n in range(10)
-            ]
+            give = services.writer.touch if behind else services.writer.submit
+            answers = [give(f"c-{n}", Input({"count": n}, NOW)) for n in range(10)]
 
             async def all_wait() -> bool:
                 return await transactions(watching) == LANES
