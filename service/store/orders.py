@@ -78,11 +78,16 @@ _kept = msgspec.json.Decoder(dict[str, Decimal])
 async def lock_orders(connection: Connection, keys: Collection[Key], at: int) -> dict[Key, Facts]:
     """What was told of orders, all of which are ours until the transaction ends; those that were
     not there are, with nothing told. `at`: the instant, microseconds."""
-    ordered = sorted(set(keys))
-    columns = [[key[place] for key in ordered] for place in (0, 1)]
-    await connection.execute(_INSERT, *columns, to_datetime(at))
-    rows = await connection.fetch(_LOCK, *columns)
-    return {(row["store"], row["order_id"]): _facts.decode(row["facts"]) for row in rows}
+    found: dict[Key, Facts] = {}
+    wanted = sorted(set(keys))
+    while wanted:
+        columns = [[key[place] for key in wanted] for place in (0, 1)]
+        await connection.execute(_INSERT, *columns, to_datetime(at))
+        for row in await connection.fetch(_LOCK, *columns):
+            found[row["store"], row["order_id"]] = _facts.decode(row["facts"])
+        # An order may be erased between the two.
+        wanted = [key for key in wanted if key not in found]
+    return found
 
 
 async def owners(connection: Connection, keys: Collection[Key]) -> dict[Key, str]:

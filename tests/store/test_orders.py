@@ -123,6 +123,29 @@ async def test_messages_of_many_transactions_make_one_order(connection: Any) -> 
     assert await connection.fetchval("select net from orders") == 90
 
 
+async def test_an_order_that_is_erased_meanwhile_begins_anew(
+    connection: Any, other: Any, database_url: str
+) -> None:
+    keys = [("shop", "o-1"), ("shop", "o-2")]
+    await lock_orders(connection, keys, NOW)
+    async with connected(database_url) as eraser:
+        held = other.transaction()
+        await held.start()
+        await other.execute("delete from orders where order_id = 'o-2'")
+        # It has seen the first one, and waits for whether the second is to go.
+        asking = asyncio.create_task(lock_orders(connection, keys, NOW))
+
+        async def waits() -> bool:
+            waiting = """select count(*) from pg_stat_activity
+              where datname = current_database() and wait_event_type = 'Lock'"""
+            return await eraser.fetchval(waiting) == 1
+
+        await eventually(waits)
+        await eraser.execute("delete from orders where order_id = 'o-1'")
+        await held.rollback()
+        assert (await asking).keys() == set(keys)
+
+
 async def test_a_batch_takes_many_orders_of_many_customers(connection: Any) -> None:
     told = [
         message(PLACED, f"o-{place}", f"c-{place % 3}", at=-place, total=place)
