@@ -10,7 +10,6 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from itertools import accumulate
-from operator import itemgetter
 from typing import Any
 
 from service.core.traits import is_number
@@ -90,7 +89,7 @@ class Timeline:
     def of(cls, entries: Iterable[Entry]) -> "Timeline":
         """A timeline of entries in any order."""
         timeline = cls()
-        timeline.add(sorted(entries, key=itemgetter(0)))
+        timeline.add(sorted(entries, key=_order))
         return timeline
 
     def entries(self) -> list[Entry]:
@@ -123,8 +122,11 @@ class Timeline:
         if first == last:
             return first
         assert self.values is not None  # noqa: S101
+        # From behind: those of one instant come sorted, where all are put in at once.
         mine = _rank(stored)
-        return next((i for i in range(first, last) if _rank(self.values[i]) > mine), last)
+        while last > first and _rank(self.values[last - 1]) > mine:
+            last -= 1
+        return last
 
     def _stored(self, value: Any) -> Any:
         """A value as the column keeps it; the column is changed to one that can."""
@@ -210,4 +212,12 @@ def _decimals(exact: Decimal) -> int:
 
 def _rank(value: Any) -> tuple[int, Any]:
     """An order among values of all kinds that depends on nothing but them."""
+    if type(value) is str and value.isalnum() and value.isascii():
+        return (1, f'"{value}"')  # as it is in JSON
     return (0, value) if is_number(value) else (1, json.dumps(value, sort_keys=True))
+
+
+def _order(entry: Entry) -> tuple[int, tuple[int, Any]]:
+    """The order of entries: of those of one instant that of their values."""
+    at, value = entry
+    return at, (0, 0) if value is None else _rank(value)
