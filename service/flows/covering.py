@@ -11,7 +11,7 @@ from service.core.profiles import told_of
 from service.live import Live, Served
 from service.store import coverage, events, exports, jobs
 from service.store.coverage import Counted
-from service.store.database import Database
+from service.store.database import Database, Long
 from service.store.jobs import JobRow
 
 KIND = "traits"
@@ -37,7 +37,7 @@ class Coverer:
         and machines; how many were looked at."""
         now = self._clock()
         found = Coverage()
-        async with self._database.long() as connection:
+        async with self._database.long(Long.MEASURING) as connection:
             await exports.at_one_instant(connection)
             customers = await exports.count(connection)
             served = self._live.served

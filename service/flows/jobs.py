@@ -16,7 +16,7 @@ from service.live import Live
 from service.settings import Settings
 from service.store import catalogs, jobs, lists, metrics
 from service.store.batches import NotStored
-from service.store.database import CANT_READ, Database
+from service.store.database import CANT_READ, Database, Long
 from service.store.jobs import JobRow
 from service.store.writer import Overloaded, StoreUnavailable, Writer
 
@@ -193,8 +193,10 @@ class Jobs:
     async def _measure_regularly(self) -> None:
         while True:
             started = time.monotonic()
-            with suppress(*CANT_READ):
+            try:
                 await self._measure_if_changed()
+            except CANT_READ as error:
+                log.warning("not_measured", error=type(error).__name__)
             spent = time.monotonic() - started
             # Measuring takes a twentieth of the time at most, however many customers there are.
             await asyncio.sleep(max(self._settings.metrics_interval, 20 * spent))
@@ -208,7 +210,9 @@ class Jobs:
 
     async def measure(self) -> None:
         """Refresh the metrics of all segments, unless another process is at it."""
-        async with self._database.engine.begin() as connection:
+        # Of millions it takes longer than a statement may take otherwise.
+        measuring = self._database.long(Long.MEASURING)
+        async with measuring as connection, connection.begin():
             if await metrics.try_lock(connection):
                 now = to_datetime(self._clock())
                 await metrics.store(connection, now, await metrics.measure(connection, now))

@@ -14,7 +14,7 @@ from service.flows.following import Follower
 from service.flows.publications import Publications
 from service.live import Live, Served
 from service.store import catalogs, events, exports, ranks
-from service.store.database import Database
+from service.store.database import Database, Long
 from service.store.jobs import JobRow
 
 
@@ -39,7 +39,7 @@ class Ranker:
         """Rank everyone stored by every rank, as of one instant, and have those decided again who
         may have crossed a border; how many customers were looked at."""
         now = self._clock()
-        async with self._database.long() as connection:
+        async with self._database.long(Long.MEASURING) as connection:
             await exports.at_one_instant(connection)
             rows = await catalogs.read_catalog(connection)
             await self._follower.catch_up(rows.revision)

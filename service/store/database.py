@@ -25,12 +25,13 @@ class Long(StrEnum):
     UPLOAD = "uploads"
     EXPORT = "exports"
     PERSON = "exports of persons"
+    MEASURING = "measurements of all customers"
 
 
 # Under way at once in this process: each for itself, so that none keeps the others out.
-AT_ONCE = {Long.UPLOAD: 4, Long.EXPORT: 4, Long.PERSON: 2}
+AT_ONCE = {Long.UPLOAD: 4, Long.EXPORT: 4, Long.PERSON: 2, Long.MEASURING: 4}
 # For one key; the rest is left for others. (Uploads are counted before they have a connection.)
-OF_ONE = {Long.UPLOAD: 4, Long.EXPORT: 2, Long.PERSON: 1}
+OF_ONE = {Long.UPLOAD: 4, Long.EXPORT: 2, Long.PERSON: 1, Long.MEASURING: 4}
 # A reader of an export may pause for so long; then its transaction is ended.
 PAUSE = "60s"
 

@@ -51,12 +51,20 @@ _FIGURES = f"""
   avg(recency) as recency,
   array[{", ".join(f"count(*) filter (where reached[{place}])" for place in _PLACES)}] as reached"""
 
-_BY_SEGMENT = text(f"""
-  with as_of as (select cast(:now as timestamptz) as now), value as ({_VALUES})
-  select m.segment_key, {_FIGURES}
-  from memberships m join value v using (customer_id)
-  where (cast(:key as text) is null or m.segment_key = :key)
-  group by m.segment_key""")
+
+def _by_segment(values: str, which: str = "true") -> Any:
+    return text(f"""
+      with as_of as (select cast(:now as timestamptz) as now), value as {values} ({_VALUES})
+      select m.segment_key, {_FIGURES}
+      from memberships m join value v using (customer_id)
+      where {which}
+      group by m.segment_key""")
+
+
+# For all segments each customer's values are read once, and not once for each of their segments:
+# a third of the time. For one segment only its members' are.
+_BY_SEGMENT = _by_segment("materialized")
+_OF_SEGMENT = _by_segment("not materialized", "m.segment_key = :key")
 
 _OF_ALL = text(
     "select count(*) filter (where not excluded) as counted, "
@@ -152,10 +160,11 @@ async def measure(
     """Metrics of every segment that is not archived, or of one, as of `now`."""
     parameters = {"now": now, "key": key}
     total, left_out = (await connection.execute(_OF_ALL)).one()
-    figures = {
-        row.segment_key: Figures(*row[1:])
-        for row in await connection.execute(_BY_SEGMENT, parameters)
-    }
+    if key is None:
+        found = await connection.execute(_BY_SEGMENT, {"now": now})
+    else:
+        found = await connection.execute(_OF_SEGMENT, parameters)
+    figures = {row.segment_key: Figures(*row[1:]) for row in found}
     moves = {
         row.segment_key: dict(row._mapping) for row in await connection.execute(_MOVES, parameters)
     }

@@ -12,7 +12,7 @@ import pytest
 from service.api.services import Services
 from service.core.consent import CHANNELS, Status, reachable
 from service.core.instants import DAY, HOUR, format_instant, from_datetime, to_datetime
-from service.store import metrics
+from service.store import database, metrics
 from tests.running import NOW, Clock, assign, connected, eventually, running, segment
 
 pytestmark = pytest.mark.anyio
@@ -21,8 +21,12 @@ ADULT = ("age", ">=", 18)
 
 
 async def measured(services: Services, key: str) -> dict[str, Any]:
+    """A segment's figures, which are the same whether it is measured alone or with all others."""
+    now = to_datetime(services.clock())
     async with services.database.engine.connect() as connection:
-        return (await metrics.measure(connection, to_datetime(services.clock()), key))[key]
+        alone, among_all = [(await metrics.measure(connection, now, k))[key] for k in (key, None)]
+    assert alone == among_all
+    return alone
 
 
 async def test_metrics_equal_what_is_counted(services: Services) -> None:
@@ -151,6 +155,23 @@ async def test_metrics_are_refreshed_when_something_changed(database_url: str) -
         await eventually(measured_one)
         as_of = await outsider.fetchval("select as_of from segment_metrics limit 1")
         assert as_of == to_datetime(NOW)
+
+
+async def test_measuring_may_take_longer_than_a_statement_of_a_request(
+    database_url: str, outsider: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "COMMAND_TIMEOUT", 0.2)
+    async with running(database_url, background=False) as services:
+        await services.publisher.save([segment("adult", ADULT)])
+        locked = outsider.transaction()
+        await locked.start()
+        await outsider.execute("lock table customers in access exclusive mode")
+        measuring = asyncio.create_task(services.jobs.measure())
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(measuring), 0.6)
+        await locked.rollback()
+        await measuring
+        assert await outsider.fetchval("select count(*) from segment_metrics") == 1
 
 
 async def test_one_process_measures_at_a_time(database_url: str, outsider: Any) -> None:
