@@ -65,6 +65,8 @@ class Work:
     given: Input | None
     answer: asyncio.Future[Decision | None]
     tries: int = 0
+    # Whose rows it needs besides: of those whose orders it was found to tell of.
+    beside: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)

@@ -31,11 +31,11 @@ async def settle_orders(
     base: str,
     zone: tzinfo,
     now: int,
-) -> set[str]:
-    """Fold messages into their orders, and store what those and the unsettled ones come to.
-    Answers whose orders these are, and were until now."""
+) -> dict[str, set[Key]]:
+    """Fold messages into their orders, and store what those and the unsettled ones come to. Answers
+    whose orders these are, and were until now: by customer id, which."""
     known = await lock_orders(connection, {message.key for message in messages} | {*unsettled}, now)
-    owners = {facts.owner for facts in known.values()}
+    owners = [(facts.owner, key) for key, facts in known.items()]
     facts: dict[Key, Facts] = dict(known)
     for message in messages:
         facts[message.key] = fold(facts[message.key], message)
@@ -43,5 +43,9 @@ async def settle_orders(
     rates = await read_rates(connection, wanted, base, zone)
     orders = [(settle(*key, told, rates), told) for key, told in facts.items()]
     await write_orders(connection, orders, now)
-    owners |= {order.customer_id for order, _ in orders}
-    return {owner for owner in owners if owner is not None}
+    owners += [(order.customer_id, (order.store, order.order_id)) for order, _ in orders]
+    theirs: dict[str, set[Key]] = {}
+    for owner, key in owners:
+        if owner is not None:
+            theirs.setdefault(owner, set()).add(key)
+    return theirs

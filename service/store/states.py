@@ -23,8 +23,9 @@ _COLUMNS = """customer_id, type, first_seen, last_seen, traits::text, trait_time
 _LOCK = f"""select {_COLUMNS}, (select revision from catalog_head) as head
   from customers where customer_id = any($1::text[]) for update skip locked"""
 
+# In the order of ids, as all who wait for several do.
 _LOCK_WAITING = f"""select {_COLUMNS}, (select revision from catalog_head) as head
-  from customers where customer_id = any($1::text[]) for update"""
+  from customers where customer_id = any($1::text[]) order by customer_id for update"""
 
 # In the order of ids, so that two batches that insert the same customers can't deadlock.
 _INSERT = """insert into customers (customer_id, first_seen, last_seen, type)

@@ -9,10 +9,12 @@ import asyncpg
 
 from service.core.decisions import Decision, Input, State, Undecidable
 from service.core.instants import to_datetime
+from service.core.order_messages import OrderMessage
 from service.store import events, fragmenting, identities, states
 from service.store.batches import Batch, Limits, Outcome, Serving, Work
 from service.store.erasures import Erased, Erasures
 from service.store.ordering import messages_of, settle_orders
+from service.store.orders import Key
 
 
 class NewerCatalog(Exception):
@@ -31,8 +33,13 @@ class BeingInserted(Exception):
         self.customer_ids = customer_ids
 
 
-class OwnerHeld(Exception):
-    """A message tells of the order of somebody else, whose row others hold."""
+class OwnersHeld(Exception):
+    """Messages tell of orders of somebody else, whose rows others hold. `beside`: by the customer
+    whose work tells of them, whose rows it waits for."""
+
+    def __init__(self, beside: Mapping[str, frozenset[str]]) -> None:
+        super().__init__(len(beside))
+        self.beside = beside
 
 
 class Unsettled(Exception):
@@ -56,7 +63,11 @@ async def decide_and_write(
     wait: bool,
 ) -> Outcome:
     """Decide a batch and write what it comes to; at most one piece of work a customer.
-    Raises NewerCatalog, BeingInserted, OwnerHeld, Unsettled."""
+    Raises NewerCatalog, BeingInserted, OwnersHeld, Unsettled."""
+    waiting = await _beside(connection, batch, wait=wait)
+    if waiting:
+        names = {work.customer_id for work in waiting}
+        batch = [work for work in batch if work.customer_id not in names]
     found, new, moved = await _hold(connection, served, batch, wait=wait)
     apart = [(work, moved[work.customer_id]) for work in batch if work.customer_id in moved]
     batch = [work for work in batch if work.customer_id not in moved] if moved else batch
@@ -68,7 +79,7 @@ async def decide_and_write(
     now = clock()
     await fragmenting.begin(connection, timely, {**found, **new})
     told = await _tell(connection, timely, found, new, now)
-    owners = await _settle(connection, served, timely, told, {**found, **new}, now)
+    owners, tellers = await _settle(connection, served, timely, told, {**found, **new}, now)
     decider = Batch(served, now, limits, told)
     outcome = await _decided(decider, timely, found, new)
     unsettled = [work for work, _ in outcome.failed if work.customer_id in told]
@@ -78,8 +89,11 @@ async def decide_and_write(
         asked = [Work(who, given, _unheard()) for who, (_, given) in owners.items()]
         theirs = {who: state for who, (state, _) in owners.items()}
         settled = await _decided(decider, asked, theirs, {})
-        if any(isinstance(error, Undecidable) for _, error in settled.failed):
-            raise OwnerHeld
+        undecided = {
+            work.customer_id for work, error in settled.failed if isinstance(error, Undecidable)
+        }
+        if undecided:
+            raise _owners_held(undecided, tellers)
     if late:
         outcome.failed += [(work, Erased()) for work in batch if work.customer_id in late]
         decider.came_to_nothing += late & new.keys()
@@ -90,7 +104,23 @@ async def decide_and_write(
     if decider.came_to_nothing:
         await states.forget(connection, decider.came_to_nothing)
     outcome.moved = apart
+    outcome.held += waiting
     return outcome
+
+
+async def _beside(connection: Any, batch: Sequence[Work], *, wait: bool) -> list[Work]:
+    """Lock whose rows works need beside their own, together with those; the works for which they
+    are still held by others."""
+    needing = [work for work in batch if work.beside]
+    if not needing:
+        return []
+    wanted = {who for work in needing for who in (work.customer_id, *work.beside)}
+    found, _ = await states.lock(connection, sorted(wanted), wait=wait)
+    away = wanted - found.keys()
+    if wait or not away:
+        return []
+    held = (await states.read(connection, sorted(away))).keys()
+    return [work for work in needing if not held.isdisjoint(work.beside)]
 
 
 async def _hold(
@@ -198,45 +228,72 @@ async def _settle(
     told: dict[str, Input],
     ours: Mapping[str, State],
     now: int,
-) -> dict[str, tuple[State, Input]]:
+) -> tuple[dict[str, tuple[State, Input]], dict[str, set[str]]]:
     """Settle the orders that events tell of. Whose orders changed is given all of theirs: in
-    `told` who is in the batch, and answered those who are not, whose rows are locked from here on.
-    Raises OwnerHeld."""
+    `told` who is in the batch, and answered those who are not, whose rows are locked from here on;
+    besides, by whose orders these are, whose work told of them. Raises OwnersHeld."""
     given = {work.customer_id: work.given for work in batch} | told
-    messages = messages_of({each.came_with or who: each.events for who, each in told.items()})
-    unsettled = {key for each in given.values() if each is not None for key in each.unsettled}
-    if not messages and not unsettled:
-        return {}
+    messages: list[OrderMessage] = []
+    told_by: dict[Key, set[str]] = {}
+    for who, each in told.items():
+        of_them = messages_of({each.came_with or who: each.events})
+        messages += of_them
+        for message in of_them:
+            told_by.setdefault(message.key, set()).add(who)
+    unsettled = set()
+    for who, known in given.items():
+        for key in known.unsettled if known is not None else ():
+            unsettled.add(key)
+            told_by.setdefault(key, set()).add(who)
+    if not told_by:
+        return {}, {}
     derivations = served.derivations
     told_of = await settle_orders(
         connection, messages, unsettled, derivations.base_currency, derivations.zone, now
     )
     if not derivations.read_orders:
-        return {}
-    persons = await identities.persons(connection, told_of - ours.keys())
-    owners = {persons.get(who, who) for who in told_of}
-    others = await _lock_others(connection, served, sorted(owners - ours.keys()))
-    orders = await events.counted_orders(connection, sorted(owners), derivations)
+        return {}, {}
+    persons = await identities.persons(connection, told_of.keys() - ours.keys())
+    tellers: dict[str, set[str]] = {}
+    for owner, keys in told_of.items():
+        theirs = tellers.setdefault(persons.get(owner, owner), set())
+        theirs.update(*(told_by[key] for key in keys))
+    others = await _lock_others(connection, served, sorted(tellers.keys() - ours.keys()), tellers)
+    orders = await events.counted_orders(connection, sorted(tellers), derivations)
     looked_at = Input({}, now, source="orders", seen=False)
-    for who in owners & ours.keys():
+    for who in tellers.keys() & ours.keys():
         told[who] = replace(given[who] or looked_at, orders=orders.get(who, ()))
-    return {
+    asked = {
         who: (state, replace(looked_at, orders=orders.get(who, ())))
         for who, state in others.items()
     }
+    return asked, tellers
+
+
+def _owners_held(owners: Collection[str], tellers: Mapping[str, Collection[str]]) -> OwnersHeld:
+    """What is said of owners whose rows can't be had, by who told of their orders."""
+    beside: dict[str, frozenset[str]] = {}
+    for owner in owners:
+        for who in tellers[owner]:
+            beside[who] = beside.get(who, frozenset()) | {owner}
+    return OwnersHeld(beside)
 
 
 async def _lock_others(
-    connection: Any, served: Serving, customer_ids: Sequence[str]
+    connection: Any,
+    served: Serving,
+    customer_ids: Sequence[str],
+    tellers: Mapping[str, Collection[str]],
 ) -> dict[str, State]:
-    """Lock and read customers beside those of the batch. Raises OwnerHeld, NewerCatalog."""
+    """Lock and read customers beside those of the batch. Raises OwnersHeld, NewerCatalog."""
     if not customer_ids:
         return {}
     found, head = await states.lock(connection, customer_ids)
     _check(served, head, found)
     away = [who for who in customer_ids if who not in found]
-    if away and await states.read(connection, away):
-        raise OwnerHeld
+    held = await states.read(connection, away) if away else {}
+    if held:
+        raise _owners_held(held.keys(), tellers)
     if served.has_lists:
         await states.load_lists(connection, found)
     await events.load_histories(connection, found, served.derivations, served.revision)

@@ -9,6 +9,7 @@ import pytest
 
 from service.api.services import Services
 from service.core.decisions import Input
+from service.core.events import Event
 from service.core.instants import DAY, MINUTE, SECOND, format_instant, to_datetime
 from service.core.parsing import Invalid
 from service.store.batches import NotStored
@@ -534,3 +535,33 @@ async def test_what_was_accepted_is_finished_before_stopping(database_url: str) 
         services.writer.submit("late", Input({}, NOW))
     async with connected(database_url) as outsider:
         assert await outsider.fetchval("select count(*) from customers") == 300
+
+
+def ordering(name: str, number: int, total: int) -> Event:
+    properties = {"order_id": "o-1", "total": total, "refund_id": str(number)}
+    return Event(name, NOW, properties, f"m-{number}", "shop")
+
+
+async def test_whoever_tells_of_an_order_that_is_held_waits_alone(
+    services: Services, outsider: Any
+) -> None:
+    await services.publisher.save([segment("cheap", ("revenue", "<", 80))])
+    buyer = Input({}, NOW, events=[ordering("Order Completed", 0, 100)])
+    await services.writer.submit("buyer", buyer)
+    async with outsider.transaction():
+        await outsider.execute("select from customers where customer_id = 'buyer' for update")
+        tellers = [
+            services.writer.submit(
+                f"c-{n}", Input({"n": n}, NOW, events=[ordering("Order Refunded", n, 10)])
+            )
+            for n in (1, 2, 3)
+        ]
+        # As many as make several batches, and nobody's turn goes by with what is held.
+        decisions = await answers(*(assign(services, f"other-{n}", age=20) for n in range(50)))
+        assert all(d.stored for d in decisions)
+        assert not any(teller.done() for teller in tellers)
+    assert all(d.stored for d in await answers(*tellers))
+    assert await outsider.fetchval("select net from orders") == 70
+    bought = await assign(services, "buyer")
+    assert bought.state.memberships.keys() == {"cheap"}
+    await check_books(outsider)
