@@ -7,13 +7,11 @@ claims arrive is of no consequence: who is whom follows from all of them (`core.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
 import msgspec
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.core.access import Author
 from service.core.decisions import GUEST, PERSON, Decision, Input, State, Transition
@@ -21,6 +19,7 @@ from service.core.fragments import Fragment, Regrouping, joined, regroup
 from service.core.identities import Claim, Identity, Link, is_generated, roots
 from service.core.instants import to_datetime
 from service.flows.arrivals import new_id
+from service.flows.holding import Holding
 from service.live import Live, Served
 from service.store import audit, events, identities, persons, states
 from service.store.database import CANT_READ, Database
@@ -58,56 +57,6 @@ class NoCustomer(LookupError):
 
 class NotMerged(LookupError):
     """The id is not one of this customer's other ids, or is by more than can be undone at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Concerned:
-    """Ids that a change may join or part: how they are joined, and how they will be."""
-
-    ids: frozenset[str]
-    before: Mapping[str, str]
-    after: Mapping[str, str]
-
-
-class Holding:
-    """The rows of persons that one transaction holds, of `connection` and, beneath it, asyncpg's
-    `raw`; `at`: when it began."""
-
-    def __init__(self, connection: AsyncConnection, raw: Any, at: int) -> None:
-        self.connection = connection
-        self.raw = raw
-        self._at = at
-        self._held: set[str] = set()
-        # Rows that were put only to be held.
-        self.put: set[str] = set()
-
-    async def hold(self, customer_ids: Collection[str]) -> None:
-        """Hold the rows of these ids until the transaction ends."""
-        wanted = set(customer_ids) - self._held
-        if wanted:
-            self.put |= await identities.hold(self.raw, wanted, self._at)
-            self._held |= wanted
-
-    async def all_concerned(self, ids: Collection[str]) -> Concerned:
-        """Hold everybody whom a change to these ids concerns, and look again until nothing that
-        was waited for has changed whom that is."""
-        raw = self.raw
-        concerned = set(ids)
-        while True:
-            concerned |= set((await identities.persons(raw, concerned)).values())
-            others = await identities.ids_of(raw, concerned)
-            concerned |= {each for them in others.values() for each in them}
-            before = await identities.persons(raw, concerned)
-            found = roots(await identities.claims_of(raw, concerned))
-            reached = found.keys() | set(found.values())
-            if not reached <= concerned:
-                concerned |= reached
-                continue
-            # Ids that are and stay another's have no rows, and nobody makes them any.
-            wanted = {each for each in concerned if each not in before or each not in found}
-            if wanted <= self._held:
-                return Concerned(frozenset(concerned), before, found)
-            await self.hold(wanted)
 
 
 class Linker:
@@ -148,17 +97,41 @@ class Linker:
             raw = holding.raw
             # Whoever erases holds the rows too: who was erased is known from here on.
             ids = {who for each in news for who in (each.customer_id, each.claimant)}
-            await holding.hold(ids | unnamed.keys())
+            persons = await holding.people(ids | unnamed.keys())
             erased = await self._erasures.since(raw, dict.fromkeys(ids | unnamed.keys(), at))
             timely = [each for each in news if not _late(each, erased)]
+            simple = await self._link_unknown(holding, timely, persons)
             await identities.keep_claims(raw, timely)
             await identities.name(
                 raw, {who: each for who, each in unnamed.items() if who not in erased}
             )
+            if simple:
+                return ()
             joining = [each for each in timely if each.verified]
             return {who for each in joining for who in (each.customer_id, each.claimant)}
 
         await self.change(keep)
+
+    @staticmethod
+    async def _link_unknown(
+        holding: Holding, claims: Sequence[Claim], persons: Mapping[str, str]
+    ) -> bool:
+        """Link what is claimed, if that is all there is to do: of identities with which nothing
+        came until now, nobody is made anew by whoever claims them, however many they have."""
+        joining = [each for each in claims if each.verified]
+        linked = {each.customer_id: each.claimant for each in joining}
+        simple = (
+            len(linked) == len(joining)
+            and linked.keys().isdisjoint(linked.values())
+            and all(each.kind is Link.CLAIM for each in joining)
+            and holding.put.issuperset(linked)
+            and linked.keys().isdisjoint(persons)
+            and not await identities.heard_of(holding.raw, linked)
+        )
+        if simple:
+            whose = {who: persons.get(claimant, claimant) for who, claimant in linked.items()}
+            await identities.link(holding.raw, whose, ())
+        return simple
 
     async def merge(self, survivor: str, loser: str, author: Author) -> None:
         """Have two customers be one, the first of whom goes on, even where that was undone before.
@@ -239,19 +212,23 @@ class Linker:
 
     async def _put_together(self, raw: Any, holding: Holding, ids: Collection[str]) -> None:
         """Have the persons whom these ids concern be what all claims come to."""
+        if not ids:
+            await persons.remove(raw, holding.put)
+            return
         concerned = await holding.all_concerned(ids)
         served = self._live.served
         head: int = await raw.fetchval(_HEAD)
         if head > served.revision:
             raise _Newer(head)
         found = await states.read(raw, sorted(concerned.ids - holding.put))
+        now = self._clock()
+        await self._settle(raw, served, found, now)
         fragments = await identities.fragments(raw, concerned.ids)
         for state in found.values():
             if not state.fragmented:
                 fragments[state.customer_id] = fragment_of(state)
             elif state.customer_id in fragments:
                 fragments[state.customer_id].sequence = state.sequence
-        now = self._clock()
         unseen = {concerned.after.get(each, each) for each in fragments} - fragments.keys()
         guests = await identities.guests(raw, unseen) if unseen else ()
         for root in unseen:
@@ -269,6 +246,8 @@ class Linker:
                 for root, state in people.items()
                 if state.fragmented
                 for each in change.people[root]
+                # The others are as they are kept.
+                if each.customer_id in found or each.customer_id in unseen
             ],
         )
         await identities.drop_fragments(
@@ -311,9 +290,40 @@ class Linker:
         if served.has_lists:
             await states.load_lists(raw, people)
         await events.make_histories(raw, people, served.derivations)
-        before = {who: dict(state.memberships) for who, state in people.items()}
         looked = Input({}, now, source="merge", seen=False, cause="merge")
-        asked = [(state, looked, max(now, state.decided_at or 0)) for state in people.values()]
+        await self._write(raw, served, people, looked, now)
+        await persons.describe(raw, people.values())
+        if served.derivations.series:
+            await events.write_histories(raw, people.values(), served.derivations.series)
+
+    async def _settle(self, raw: Any, served: Served, found: Mapping[str, State], now: int) -> None:
+        """Let what was due of customers happen as they were, before they are anybody else."""
+        due = {
+            who: state
+            for who, state in found.items()
+            if state.decided_at is not None
+            and (
+                state.catalog_revision != served.revision
+                or (state.due_at is not None and state.due_at <= now)
+            )
+        }
+        if not due:
+            return
+        if served.has_lists:
+            await states.load_lists(raw, due)
+        filled = await events.load_histories(raw, due, served.derivations, served.revision)
+        await self._write(raw, served, due, None, now)
+        if filled:
+            made = [due[who] for who in filled]
+            await events.write_histories(raw, made, served.derivations.series)
+
+    @staticmethod
+    async def _write(
+        raw: Any, served: Served, people: Mapping[str, State], given: Input | None, now: int
+    ) -> None:
+        """Decide customers and write what they come to."""
+        before = {who: dict(state.memberships) for who, state in people.items()}
+        asked = [(state, given, max(now, state.decided_at or 0)) for state in people.values()]
         decided: list[tuple[Decision, str]] = []
         if served.blocking:
             results = await asyncio.to_thread(served.decide_many, asked)
@@ -325,9 +335,6 @@ class Linker:
             result.state.decided_at = result.now
             decided.append((result, msgspec.json.encode(result.state.traits).decode()))
         await states.write(raw, served.revision, decided, before)
-        await persons.describe(raw, people.values())
-        if served.derivations.series:
-            await events.write_histories(raw, people.values(), served.derivations.series)
 
 
 def _late(claim: Claim, erased: Mapping[str, int]) -> bool:

@@ -48,6 +48,9 @@ _UNDO = """insert into claims
   order by 1, 2, 3
   on conflict (customer_id, claimant, kind) do update set undone_at = excluded.undone_at"""
 
+_HEARD_OF = """select exists (select from claims
+  where customer_id = any($1::text[]) or claimant = any($1::text[]))"""
+
 _NAME = """insert into identities (customer_id, kind, value)
   select * from unnest($1::text[], $2::text[], $3::text[]) order by 1 on conflict do nothing"""
 
@@ -92,9 +95,12 @@ _PUT = """insert into customers (customer_id, first_seen, last_seen)
 _LOCK = """select customer_id from customers where customer_id = any($1::text[])
   order by customer_id for update"""
 
-_REPOINT_ORDERS = """update orders o set customer_id =
+# In the order of keys, as all who lock orders do: the writer may hold some and want others.
+_REPOINT_ORDERS = """with held as (select store, order_id from orders
+    where customer_id = any($1::text[]) order by store, order_id for update)
+  update orders o set customer_id =
     coalesce((select person from links l where l.customer_id = o.owner), o.owner)
-  where o.customer_id = any($1::text[])"""
+  from held where (o.store, o.order_id) = (held.store, held.order_id)"""
 
 _FRAGMENTS = """select customer_id, type, first_seen, last_seen, traits::text, trait_times, sequence
   from fragments where customer_id = any($1::text[])"""
@@ -164,6 +170,11 @@ def _claim(row: Any) -> Claim:
     )
 
 
+async def heard_of(connection: Connection, customer_ids: Collection[str]) -> bool:
+    """Whether anything was told of who one of these ids is, or who is theirs, undone or not."""
+    return bool(await connection.fetchval(_HEARD_OF, list(customer_ids)))
+
+
 async def keep_claims(connection: Connection, claims: Iterable[Claim]) -> None:
     """Keep claims; of those known already, what stands of both."""
     rows = [
@@ -205,11 +216,15 @@ async def unnamed(connection: Connection, named: Mapping[str, Identity]) -> dict
 async def hold(connection: Connection, customer_ids: Collection[str], at: int) -> set[str]:
     """Hold the rows of customers as the writer does, until the transaction ends; which of them were
     not there, and are put so that nobody makes them meanwhile. Waits for who holds them."""
-    ids = sorted(customer_ids)
-    put = await connection.fetch(_PUT, ids, to_datetime(at))
-    # Sorted as texts compare there, and so do all who take several.
-    await connection.fetch(_LOCK, ids)
-    return {row["customer_id"] for row in put}
+    put: set[str] = set()
+    wanted = set(customer_ids)
+    while wanted:
+        # Sorted as texts compare there, and so do all who take several.
+        ids = sorted(wanted)
+        put |= {row["customer_id"] for row in await connection.fetch(_PUT, ids, to_datetime(at))}
+        # A row that was waited for may be gone by then.
+        wanted -= {row["customer_id"] for row in await connection.fetch(_LOCK, ids)}
+    return put
 
 
 async def link(connection: Connection, people: Mapping[str, str], alone: Collection[str]) -> None:

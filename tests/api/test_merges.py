@@ -1,10 +1,15 @@
 """Two customers are one: merges, aliases and their undoing."""
 
+from pathlib import Path
+
 import pytest
 
+from service.core.instants import DAY, format_instant, to_datetime
 from tests.api.telling import buyers, found, given, identify, message, order, segments, track
 from tests.api.test_tracking import make, taken
-from tests.serving import Service
+from tests.postgres import Databases
+from tests.running import NOW, Clock
+from tests.serving import Service, service_of
 
 
 def test_undoing_gives_everybody_their_own(fresh: Service) -> None:
@@ -201,3 +206,35 @@ def test_two_customers_may_take_more_bytes_than_one_may(fresh: Service) -> None:
         "post", "/assign", json={"customer_id": "c-1", "traits": {"c-2": ["x" * 10_001] * 4}}
     )
     assert [each["code"] for each in larger.json()["errors"]] == ["too_large"]
+
+
+def test_what_was_due_before_a_merge_is_settled_as_it_was(
+    databases: Databases, tmp_path: Path
+) -> None:
+    clock = Clock()
+    with service_of(databases, tmp_path, clock) as service:
+        key = make(service)
+        counted = {"function": "count", "within": "30d"}
+        rule = {"field": "event:Seen", "aggregate": counted, "operator": "=", "value": 1}
+        document = {"condition": {"combinator": "and", "rules": [rule]}}
+        assert service.ask("put", "/segments/once", json=document).is_success
+        service.settle()
+        for who, ago in (("c-1", 20), ("c-1", 19), ("c-2", 5)):
+            at = format_instant(NOW - ago * DAY)
+            seen = {"type": "track", "event": "Seen", "userId": who, "messageId": f"m-{ago}"}
+            taken(service, key, {**seen, "timestamp": at})
+        # By then the first of them has entered and left, which nobody has looked at yet.
+        clock.now = NOW + 12 * DAY
+        merged = service.ask("post", "/customers/c-1/merge", json={"from": "c-2"})
+        assert merged.status_code == 200
+        told = service.rows(
+            "select customer_id, entered, extract(epoch from at - :now)::int / 86400, "
+            "reason->>'kind' from transitions order by customer_id, sequence",
+            now=to_datetime(NOW),
+        )
+        assert told == [
+            ("c-1", True, 0, "event"), ("c-1", False, 0, "event"),
+            ("c-1", True, 10, "time"), ("c-1", False, 11, "time"), ("c-1", True, 12, "merge"),
+            ("c-2", True, 0, "event"), ("c-2", False, 12, "merge"),
+        ]  # fmt: skip
+        assert segments(service, "c-1") == ["once"]
