@@ -31,7 +31,7 @@ from datetime import date, tzinfo
 from decimal import Decimal, localcontext
 from enum import StrEnum
 from functools import lru_cache, reduce
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from service.core.events import Event
 from service.core.instants import local_day
@@ -39,6 +39,7 @@ from service.core.money import EXACT, REMEMBERED, number_of, rounded
 from service.core.order_facts import Facts, fold
 from service.core.order_messages import AMOUNTS, OrderMessage
 from service.core.rates import Pricing
+from service.core.timelines import number
 
 COMPLETED: Final = "Order Completed"
 # The source of orders' own events.
@@ -170,18 +171,27 @@ def _currencies(facts: Facts, base: str) -> set[str]:
     told = {name: told.value for name, told in facts.told.items()}
     for values in (told, *(refund.value for refund in facts.refunds.values())):
         amounts = [values[name] for name in AMOUNTS if name in values]
-        amounts += [line["price"] for line in values.get("products", ()) if "price" in line]
-        found.update(amount.partition(" ")[2] for amount in amounts if " " in amount)
+        amounts += [line.get("price", "") for line in values.get("products", ())]
+        found.update([amount.partition(" ")[2] for amount in amounts if " " in amount])
     return found
 
 
-_decimal = lru_cache(maxsize=REMEMBERED)(Decimal)
+class _Amount(NamedTuple):
+    """An amount as it was told, and in the forms that lines are computed in: products of integers
+    become JSON numbers for a fifth of what products of decimals take."""
+
+    exact: Decimal
+    scaled: int
+    decimals: int
+    number: int | float
 
 
+# Prices and quantities are the same again and again; what they come to together is not.
 @lru_cache(maxsize=REMEMBERED)
-def _times(price: str, quantity: str) -> Decimal:
-    """Both are as they were told; exact, as it is asked for under `EXACT` only."""
-    return _decimal(price) * _decimal(quantity)
+def _amount(text: str) -> _Amount:
+    exact = Decimal(text)
+    decimals = max(-int(exact.as_tuple().exponent), 0)
+    return _Amount(exact, int(exact.scaleb(decimals, EXACT)), decimals, number_of(exact))
 
 
 class _Sums:
@@ -241,10 +251,11 @@ class _Sums:
     def _worth(self, amount: str) -> Decimal:
         """An amount in the base currency; one without a currency is in the order's."""
         if self._is_base and " " not in amount:
-            return _decimal(amount)
-        number, _, currency = amount.partition(" ")
+            return _amount(amount).exact
+        text, _, currency = amount.partition(" ")
         rate = self._rates[currency or self._order.currency]
-        return _decimal(number) if rate == 1 else _decimal(number) * rate
+        exact = _amount(text).exact
+        return exact if rate == 1 else exact * rate
 
     def _shown(self, amount: Decimal) -> Decimal:
         """An amount as it is told to others; in the base currency it is what was told."""
@@ -294,8 +305,8 @@ class _Sums:
         if price is None:
             return None
         if self._is_base and " " not in price:
-            return _times(price, line["quantity"])
-        return self._worth(price) * _decimal(line["quantity"])
+            return _amount(price).exact * _amount(line["quantity"]).exact
+        return self._worth(price) * _amount(line["quantity"]).exact
 
     def _price_of(self, line: Mapping[str, Any]) -> str | None:
         """The order's price of the product of a refund."""
@@ -314,14 +325,14 @@ class _Sums:
     def _products(self) -> tuple[Mapping[str, Any], ...]:
         """The lines with numbers in place of texts, in the base currency."""
         products = []
+        as_told = self._is_base and not self._used
         for line in self._lines:
             product = dict(line)
-            quantity = _decimal(line["quantity"])
-            product["quantity"] = number_of(quantity)
+            quantity, scaled, decimals, product["quantity"] = _amount(line["quantity"])
             told = product.get("price")
-            if told is not None and self._is_base and not self._used and " " not in told:
-                product["price"] = number_of(_decimal(told))
-                product["net"] = number_of(_times(told, line["quantity"]))
+            if told is not None and as_told and " " not in told:
+                _, price_scaled, price_decimals, product["price"] = _amount(told)
+                product["net"] = number(price_scaled * scaled, price_decimals + decimals)
             elif told is not None:
                 price = self._worth(told)
                 product["price"] = number_of(self._shown(price))

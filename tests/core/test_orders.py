@@ -411,6 +411,25 @@ def test_what_is_null_or_empty_is_not_told() -> None:
     assert message(PLACED, tax="", currency=" ") == message(PLACED)
 
 
+@pytest.mark.parametrize(
+    ("price", "quantity", "net"),
+    [
+        ("1.10", "0.25", 0.275),
+        ("0.1", "3", 0.3),
+        ("2.50", "2", 5),
+        (1.1, 0, 0),
+        ("123456789012345.123456789012345", "1.000000000000001", 123456789012345.2469),
+    ],
+)
+def test_a_line_tells_what_it_comes_to(price: Any, quantity: Any, net: float) -> None:
+    [line] = properties(message(PLACED, products=[{"price": price, "quantity": quantity}]))[
+        "products"
+    ]
+    assert line["net"] == net
+    # As JSON: 5 and not 5.0.
+    assert type(line["net"]) is type(net)
+
+
 def test_what_an_order_says_of_itself_nobody_else_can() -> None:
     told = {"net": 1, "gross": 2, "refunded": 3, "products": [{"net": 4, "price": 5}]}
     found = properties(message(PLACED, **told))
