@@ -30,6 +30,12 @@ _KINDS = {"mobile": PHONE, "anonymousId": ANONYMOUS, "e-mail": EMAIL}
 _USERS = frozenset({"user_id", "userId", "customer_id"})
 _NAMESPACE = re.compile(r"[a-z0-9][a-z0-9_./-]{0,63}", re.ASCII)
 _TRAITS = (EMAIL, PHONE)
+# What is sent for want of an id, as a rule by mistake: by it, strangers would be one person.
+_NOBODYS = frozenset(
+    ("null", "(null)", "nil", "none", "undefined", "nan", "true", "false", "-1", "anonymous",
+     "guest", "unknown", "n/a", "[object object]")
+)  # fmt: skip
+NOBODYS = "this is sent for want of an id, and names nobody"
 
 
 @dataclass(slots=True)
@@ -58,12 +64,21 @@ class Telling:
     server: bool
 
 
+def is_nobodys(value: Any) -> bool:
+    """Whether an id is one that many send who have none: `null`, `undefined`, zeroes."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str) or not value:
+        return False
+    return value.strip().casefold() in _NOBODYS or not value.strip(" 0-")
+
+
 def user_id(body: Mapping[str, Any], name: str = "userId") -> str | None:
     """A customer's id, as a message tells it; some SDKs send a number. Raises Refused."""
     value = body.get(name)
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not value or is_nobodys(value):
         return None
     if len(value) > ID_LENGTH:
         raise Refused("too_long", f"an id has {ID_LENGTH} characters at most", f"/{name}")
@@ -74,7 +89,9 @@ def anonymous(value: Any) -> Identity | None:
     """An anonymous id, of any length; some SDKs send a number."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
-    return Identity(ANONYMOUS, value) if isinstance(value, str) and value else None
+    if not isinstance(value, str) or not value or is_nobodys(value):
+        return None
+    return Identity(ANONYMOUS, value)
 
 
 def address(traits: Mapping[str, Any], kind: str = EMAIL) -> Identity | None:
@@ -95,9 +112,19 @@ def naming_of(body: Mapping[str, Any], guest: Identity | None, namer: Namer) -> 
         return namer.customer_of(guest)
     visitor = anonymous(body.get("anonymousId"))
     if visitor is None:
+        for fault in nobodys(body):
+            raise Refused(fault.code, fault.detail, fault.pointer)
         detail = "a message names a userId or an anonymousId"
         raise Refused("required", detail, "/userId")
     return namer.customer_of(visitor)
+
+
+def nobodys(body: Mapping[str, Any]) -> list[Problem]:
+    """What is to be told of ids that a message has and that name nobody."""
+    names = ("userId", "anonymousId")
+    return [
+        Problem(f"/{name}", "bad_value", NOBODYS) for name in names if is_nobodys(body.get(name))
+    ]
 
 
 def claims_of(
@@ -149,6 +176,8 @@ def merging(body: Mapping[str, Any], told: Telling, namer: Namer) -> Naming:
     for place, each in enumerate(pair):
         here = f"/mergeProperties/{place}"
         kind, value = _typed(each)
+        if is_nobodys(value):
+            raise Refused("bad_value", NOBODYS, here)
         if kind in _USERS and len(value) <= ID_LENGTH:
             users.append(value)
             continue
@@ -171,6 +200,8 @@ def identified(
     strongest of them names who has no id. What is wrong with them otherwise."""
     problems: list[Problem] = []
     found: list[Identity] = []
+    if is_nobodys(customer_id):
+        problems.append(Problem("/customer_id", "bad_value", NOBODYS))
     for kind, value in given.items():
         here = f"/identities/{escape(kind)}"
         if not _NAMESPACE.fullmatch(kind):
@@ -179,6 +210,8 @@ def identified(
         elif not isinstance(value, str) or len(value) > ID_LENGTH or "\0" in value:
             detail = f"an identity is a text of at most {ID_LENGTH} characters"
             problems.append(Problem(here, "bad_value", detail))
+        elif is_nobodys(value):
+            problems.append(Problem(here, "bad_value", NOBODYS))
         else:
             identity = normalised(Identity(kind, value))
             if identity is None:
@@ -222,7 +255,7 @@ def _external(context: Mapping[str, Any], source: str) -> Iterator[Identity]:
     for each in told if isinstance(told, list) else ():
         kind, value = _typed(each)
         identity = normalised(Identity(f"{source}/{kind}".lower(), value))
-        if identity is None or not kind or len(value) > ID_LENGTH:
+        if identity is None or not kind or len(value) > ID_LENGTH or is_nobodys(value):
             continue
         if _NAMESPACE.fullmatch(identity.kind):
             yield identity

@@ -30,6 +30,8 @@ from service.intake.identifying import (
     claims_of,
     merging,
     naming_of,
+    nobodys,
+    user_id,
 )
 from service.intake.messages import Message, Refused, Reject, Taken
 from service.intake.traits import NOTHING_WITHHELD, Withheld, fitting, folded, folded_company
@@ -119,6 +121,7 @@ class _Reading:
         guest = self.guest(event, properties or {}, own)
         if kind != "merge":
             self.customer_id = naming_of(body, guest, self.terms.namer)
+            self.faults += nobodys(body)
         traits = self.traits(kind, body, own)
         if self.message_id is None:
             content = properties or traits or body.get("previousId") or body.get("mergeProperties")
@@ -227,7 +230,7 @@ class _Reading:
         elif kind == "group":
             result |= self.company(body)
         result = self.consents(result, context)
-        if self.terms.browser and body.get("userId") is None and is_robot(context):
+        if self.terms.browser and user_id(body) is None and is_robot(context):
             # Of who signs in one machine on their behalf says nothing.
             result[IS_BOT] = True
         return result

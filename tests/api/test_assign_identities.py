@@ -35,6 +35,7 @@ def test_assign_takes_identities(fresh: Service) -> None:
         ({"shop": " "}, "/identities/shop"),
         ({"shop": "x" * 257}, "/identities/shop"),
         ({"phone": "none"}, "/identities/phone"),
+        ({"shop": "undefined"}, "/identities/shop"),
     ],
 )
 def test_what_is_no_identity_is_refused(fresh: Service, given: Any, pointer: str) -> None:

@@ -1,5 +1,9 @@
 """Who is who: anonymous and then known, guests, devices of two, addresses."""
 
+from typing import Any
+
+import pytest
+
 from tests.api.telling import buyers, found, given, identify, message, order, segments, track
 from tests.api.test_tracking import make, taken, told
 from tests.serving import Service
@@ -125,3 +129,30 @@ def test_erasing_leaves_none_of_their_ids(fresh: Service) -> None:
     assert fresh.rows("select customer_id from customers") == []
     assert fresh.rows("select * from claims") == []
     assert fresh.rows("select * from identities") == []
+
+
+@pytest.mark.parametrize("mistake", ["null", "undefined", "None", "[object Object]", 0, "0000-00"])
+def test_an_id_that_is_sent_for_want_of_one_is_nobodys(fresh: Service, mistake: Any) -> None:
+    key = make(fresh)
+    taken(fresh, key, identify(mistake, "a-1", 1, city="Brno"), track("Seen", "c-1", mistake, 2))
+    # The rest of the messages counts, and two visitors are not one.
+    taken(fresh, key, identify(mistake, "a-2", 3), identify(mistake, mistake, 4))
+    ids = {who for (who,) in fresh.rows("select customer_id from customers")}
+    visitors = {found(fresh, f"anonymous_id:a-{number}")[0] for number in (1, 2)}
+    assert (len(visitors), ids) == (2, visitors | {"c-1"})
+    assert sorted(told(fresh)) == [
+        ("bad_value", "/anonymousId"), *[("bad_value", "/userId")] * 3,
+    ]  # fmt: skip
+    pair = [{"type": "user_id", "value": "c-1"}, {"type": "user_id", "value": str(mistake)}]
+    taken(fresh, key, message("merge", None, None, 5, mergeProperties=pair))
+    assert ("bad_value", "/mergeProperties/1") in told(fresh)
+
+
+def test_who_is_who_stands_though_the_rest_is_refused(fresh: Service) -> None:
+    key = make(fresh)
+    taken(fresh, key, track("Seen", None, "a-1", 1), identify("c-1", None, 2))
+    many = {f"t{number}": number for number in range(600)}
+    taken(fresh, key, identify("c-1", "a-1", 3, **many))
+    assert told(fresh) == [("too_many", "/traits")]
+    assert found(fresh, "anonymous_id:a-1") == ["c-1"]
+    assert given(fresh.get("/customers/c-1")) == {}
