@@ -40,13 +40,14 @@ class Holding:
 
     async def people(self, customer_ids: Collection[str]) -> dict[str, str]:
         """Hold the rows of these ids, and of whose they are; whose, of those that are another's."""
-        ids = list(customer_ids)
-        await self.hold(ids)
+        ids = set(customer_ids)
         while True:
             known = await identities.persons(self.raw, ids)
-            if self._held.issuperset(known.values()):
+            # Together: two who hold the same one after another may wait for each other.
+            wanted = ids.union(known.values())
+            if wanted <= self._held:
                 return known
-            await self.hold(known.values())
+            await self.hold(wanted)
 
     async def all_concerned(self, ids: Collection[str]) -> Concerned:
         """Hold everybody whom a change to these ids concerns, and look again until nothing that

@@ -139,8 +139,7 @@ class Linker:
 
         async def keep(holding: Holding) -> Collection[str]:
             raw = holding.raw
-            await holding.hold({survivor, loser})
-            known = await identities.persons(raw, [survivor, loser])
+            known = await holding.people([survivor, loser])
             people = [known.get(who, who) for who in (survivor, loser)]
             stored = await states.read(raw, people)
             for who, person in zip((survivor, loser), people, strict=True):
