@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.progress import Progress
@@ -18,8 +18,9 @@ from service.commands.definition_files import (
     read_files,
     write,
 )
-from service.commands.differences import FAILED, Format, Output
+from service.commands.differences import Format, Output
 from service.commands.environment import Reason, database, progress_bars, settings
+from service.commands.failures import ending_as_failure
 from service.core.access import Author
 from service.core.parsing import Invalid, Problem
 from service.settings import Settings
@@ -88,27 +89,16 @@ def export(
 
 @contextmanager
 def _failing(config: Settings, out: Output) -> Iterator[None]:
-    """Whatever keeps a command from its work is told, and ends it as a failure: 1, as Python and
-    other commands end, would say that something differs."""
-    import structlog
+    """Whatever keeps a command from its work is told, and ends it."""
 
-    from service import logs
-    from service.store.database import CANT_READ, is_our_fault
+    def fail(problem: Problem) -> NoReturn:
+        out.fail([LocatedFault(None, problem)], unchanged=False)
 
-    logs.configure("error", config.log_format)
-    try:
-        yield
-    except typer.Exit as ended:
-        raise typer.Exit(FAILED) from ended
-    except Faulty as failure:
-        out.fail(failure.faults)
-    except Exception as error:  # the last resort: logged without values, told without details
-        if isinstance(error, CANT_READ) and not is_our_fault(error):
-            detail = f"the database does not answer: {type(error).__name__}"
-            out.fail([_fault("", "unavailable", detail)], unchanged=False)
-        structlog.get_logger().error("command_failed", exc_info=error)
-        detail = "something went wrong on our side: the lines above say where"
-        out.fail([_fault("", "internal", detail)], unchanged=False)
+    with ending_as_failure(config, fail):
+        try:
+            yield
+        except Faulty as failure:
+            out.fail(failure.faults)
 
 
 def wanted_of(written: Sequence[Written], config: Settings) -> list[Any]:

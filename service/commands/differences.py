@@ -12,8 +12,8 @@ from rich.markup import escape
 
 from service.commands.definition_files import LocatedFault
 from service.commands.environment import console
+from service.commands.failures import FAILED
 
-FAILED = 2
 # Segments that no file names and that customers would enter or leave: so many are shown.
 TOLD = 20
 

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from service.commands.environment import console, database, progress_bars, settings
+from service.commands.failures import FAILED, ending_as_failure
 from service.core.access import Author
 from service.core.parsing import Invalid, Problem
 from service.settings import Settings
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from service.store.jobs import JobRow
 
 REJECTED = 1
-FAILED = 2
+CUT_OFF = "; run it again, and it goes on where it was"
 AUTHOR = "segserve import"
 LOOKING = 0.2  # s
 LAPSED = 2.0  # s
@@ -249,27 +250,16 @@ class _Told:
     @contextmanager
     def failing(self, config: Settings) -> Iterator[None]:
         """Whatever keeps the command from its work is told, and ends it with 2."""
-        import structlog
+        with ending_as_failure(config, self._failed_by, CUT_OFF):
+            try:
+                yield
+            except Invalid as error:
+                self._failed(error.problems)
+            except FileNotFoundError as error:
+                self._failed_by(Problem("", "not_found", f"there is no file {error.filename}"))
 
-        from service import logs
-        from service.store.database import CANT_READ, is_our_fault
-
-        logs.configure("error", config.log_format)
-        try:
-            yield
-        except typer.Exit as ended:
-            raise typer.Exit(FAILED) from ended
-        except Invalid as error:
-            self._failed(error.problems)
-        except FileNotFoundError as error:
-            self._failed([Problem("", "not_found", f"there is no file {error.filename}")])
-        except Exception as error:  # the last resort: logged without values, told without details
-            if isinstance(error, CANT_READ) and not is_our_fault(error):
-                detail = "the database does not answer; run it again, and it goes on where it was"
-                self._failed([Problem("", "unavailable", detail)])
-            structlog.get_logger().error("command_failed", exc_info=error)
-            detail = "something went wrong on our side: the lines above say where"
-            self._failed([Problem("", "internal", detail)])
+    def _failed_by(self, problem: Problem) -> NoReturn:
+        self._failed([problem])
 
     def _failed(self, problems: Sequence[Problem]) -> NoReturn:
         if self._json:
