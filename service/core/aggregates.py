@@ -78,17 +78,18 @@ class Series:
         """A short name that is the same in every process, as long as the definition is."""
         return hashlib.sha256(self.document.encode()).hexdigest()[:16]
 
-    def entries(self, event: Event, zone: tzinfo) -> Iterator[Entry]:
+    def entries(self, event: Event, zone: tzinfo) -> list[Entry]:
         """What an event of such a name adds to the series."""
         if self.where is None and self.each is None and self.of is None:
-            yield event.at, None
-            return
+            return [(event.at, None)]
         moment = Moment(event.at, zone)
+        found: list[Entry] = []
         for profile in self._profiles(event):
             if self.where is None or evaluate(self.where, profile, moment, _nobody) is True:
                 value = None if self.of is None else _value_at(profile, self.of)
                 if self.of is None or value is not None:
-                    yield event.at, value
+                    found.append((event.at, value))
+        return found
 
     def _profiles(self, event: Event) -> Iterator[dict[str, Any]]:
         profile: dict[str, Any] = {"properties": event.properties}

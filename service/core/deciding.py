@@ -296,7 +296,9 @@ class _Run:
         if not settled and not given.answered:
             before = outlook.standing(histories, added, now)
         for key, entries in added.items():
-            histories.setdefault(key, Timeline()).add(entries)
+            if key not in histories:
+                histories[key] = Timeline()
+            histories[key].add(entries)
         histories.update(settled)
         if before is not None:
             after = outlook.standing(histories, added, now)

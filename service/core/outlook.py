@@ -19,7 +19,7 @@ from service.core.field_index import FieldIndex, Form
 from service.core.horizons import next_window_change
 from service.core.instants import Moment
 from service.core.matching import Matcher
-from service.core.timelines import Timeline
+from service.core.timelines import Timeline, number
 from service.core.traits import ABSENT
 
 # Boundaries of one aggregate that are walked where no other is, before one is taken as it comes.
@@ -29,9 +29,11 @@ _EMPTY = Timeline()
 
 
 class Standing(NamedTuple):
-    """What some fields rule out at an instant, and until when at least; None: for ever."""
+    """What some fields rule out at an instant, and until when at least; None: for ever. Where two
+    have the same `out`, conditions see the same: the clauses that are out by index, or the cut
+    that a count lies behind."""
 
-    out: list[int]
+    out: list[int | None]
     until: int | None
 
 
@@ -48,22 +50,25 @@ class Watched:
         plain = aggregate.between is None and not (within is not None and within.months)
         self._plain = plain and not self._timed
         self._micros = 0 if within is None else within.micros
-        # Where only cuts between numbers matter, whether a number that falls has passed one.
+        # Where only cuts between numbers matter, when a number passes one.
         numbers = all(index.form in (Form.NUMBERS, Form.PRESENCE) for index in indexes)
         self._lanes = [index.numbers for index in indexes if numbers and index.numbers is not None]
-        self._falls = _FALLS.get(aggregate.function) if numbers else None
+        self._passes = _PASSES.get(aggregate.function) if numbers else None
+        self._counts = plain and numbers and aggregate.function is Function.COUNT
         self._leaving = _LEAVES.get(aggregate.function, _the_next)
 
     def value(self, timeline: Timeline, now: int) -> Any:
         """Its value at an instant, or ABSENT."""
         return self.aggregate.value(timeline, now, self.zone)
 
-    def out(self, value: Any, now: int) -> list[int]:
+    def out(self, value: Any, now: int) -> list[int | None]:
         """The clauses that a value rules out at an instant, by index."""
         return [index.out_at(value, now) for index in self.indexes]
 
     def standing(self, timeline: Timeline, now: int) -> Standing:
         """What it rules out at an instant, and until when."""
+        if self._counts:
+            return self._counted(timeline, now)
         if self._plain:
             first, last = self._window(timeline, now)
             value = self.aggregate.over(timeline, first, last)
@@ -75,6 +80,17 @@ class Watched:
             changes += [index.next_change(value, now) for index in self.indexes]
         until = min((change for change in changes if change is not None), default=None)
         return Standing(self.out(value, now), until)
+
+    def _counted(self, timeline: Timeline, now: int) -> Standing:
+        """`standing` of a count that only cuts between numbers look at: most that are asked are."""
+        times = timeline.times
+        first, last = self._window(timeline, now)
+        cut = self.below(last - first)
+        until = times[last] if last < len(times) else None
+        if self._micros and cut is not None and cut > 0:
+            leaves = times[last - cut] + self._micros
+            until = leaves if until is None or leaves < until else until
+        return Standing([cut], until)
 
     def next_change(self, timeline: Timeline, now: int, boundaries: int = 1) -> int | None:
         """The first instant after `now` at which events that come or leave could change what
@@ -112,8 +128,10 @@ class Watched:
     ) -> int | None:
         """The time of the first of these events without which, and without those before it, the
         value could be seen as another."""
-        if self._falls is not None and (place := self._falls(self, timeline, first, last)) != first:
-            return None if place is None else timeline.times[place]
+        if self._passes is not None:
+            passed = self._passes(self, timeline, first, last)
+            if passed != first:
+                return None if passed is None else timeline.times[passed]
         if boundaries == 1:
             return timeline.times[self._leaving(self, timeline, first, last)]
         out = self.out(self._of(timeline, first, last), now)
@@ -184,8 +202,8 @@ _LEAVES: Mapping[Function, Callable[[Watched, Timeline, int, int], int]] = {
 }
 
 
-# The place of the first without which a number that falls as events leave has passed a cut; None:
-# it never will.
+# The place of the first without which a number has passed a cut; None: it never will. Of numbers of
+# which it is known how they go as events leave: they fall, or stay between two others.
 def _of_a_count(watched: Watched, timeline: Timeline, first: int, last: int) -> int | None:
     cut = watched.below(last - first)
     return None if cut is None or cut <= 0 else last - cut
@@ -207,10 +225,20 @@ def _falling(watched: Watched, timeline: Timeline, first: int, last: int) -> int
     return None if place == len(left) else first + place
 
 
-_FALLS: Mapping[Function, Callable[[Watched, Timeline, int, int], int | None]] = {
+def _of_an_average(watched: Watched, timeline: Timeline, first: int, last: int) -> int | None:
+    """An average stays between the least and the largest of its values while there are any."""
+    if timeline.decimals is None or timeline.values is None:
+        return first
+    values = timeline.values[first:last]
+    least, largest = (number(each, timeline.decimals) for each in (min(values), max(values)))
+    return first if watched.passed(least)(largest) else last - 1
+
+
+_PASSES: Mapping[Function, Callable[[Watched, Timeline, int, int], int | None]] = {
     Function.COUNT: _of_a_count,
     Function.SUM: _of_a_sum,
     Function.DISTINCT: _falling,
+    Function.AVG: _of_an_average,
 }
 
 
@@ -264,7 +292,7 @@ class Outlook:
     def standing(self, histories: Histories, keys: Iterable[str], now: int) -> Standing | None:
         """What conditions make of these series at an instant, and until when; None where
         something else reads them too."""
-        out: list[int] = []
+        out: list[int | None] = []
         until: int | None = None
         for key in keys:
             readers = self._by_series.get(key)

@@ -302,11 +302,24 @@ def test_a_sum_may_rise_when_something_negative_leaves() -> None:
     assert state.due_at == START - 3 * HOUR + 30 * DAY
 
 
-def test_what_has_no_cut_to_pass_is_walked_event_by_event() -> None:
+@pytest.mark.parametrize(
+    ("latest", "leaves"),
+    [
+        # Between its values lies a cut: eight of ten leave, and the mean is still what it was.
+        (1, 2),
+        # None of its values is another: it is missing when the last is gone.
+        (2, 0),
+    ],
+)
+def test_a_mean_is_walked_event_by_event_where_it_could_pass_a_cut(
+    latest: int, leaves: int
+) -> None:
     mean = {"function": "avg", "of": "properties.n", "within": "30d"}
     catalog = passing({"field": "event:A", "aggregate": mean, "operator": ">", "value": 1})
-    told_ = [Event("A", START - place * HOUR, {"n": 2}, f"{place}", "test") for place in range(10)]
+    told_ = [
+        Event("A", START - place * HOUR, {"n": 2 if place else latest}, f"{place}", "test")
+        for place in range(10)
+    ]
     given_ = Input({}, START, events=told_)
     state = decide(catalog, State("c", START, START), START, given_).state
-    # Eight of ten leave, and the mean is still what it was.
-    assert state.due_at == START - 2 * HOUR + 30 * DAY
+    assert state.due_at == START - leaves * HOUR + 30 * DAY
