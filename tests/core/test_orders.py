@@ -1,78 +1,32 @@
-"""Orders: told in any order and any number of times, counted once, exact to the last digit."""
+"""What an order comes to: told in several ways, counted once, exact to the last digit."""
 
 import random
-from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date
 from decimal import Decimal
 from typing import Any
 
-import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from service.core.events import Event
-from service.core.instants import DAY, from_datetime
-from service.core.order_facts import Facts, facts_of, fold, join
-from service.core.order_messages import KINDS, Kind, OrderMessage, order_message
-from service.core.orders import (
-    COMPLETED,
-    SOURCE,
-    Order,
-    Pending,
-    currencies,
-    event,
-    settle,
-    settled,
-)
+from service.core.instants import DAY
+from service.core.order_facts import Facts, facts_of, fold
+from service.core.order_messages import Kind, OrderMessage, order_message
+from service.core.orders import COMPLETED, SOURCE, Pending, currencies, event, settle
 from service.core.rates import KeptRates, Rates
-from service.core.traits import is_number
-
-PLACED = "Order Completed"
-UPDATED = "Order Updated"
-REFUNDED = "Order Refunded"
-CANCELLED = "Order Cancelled"
-
-NOON = from_datetime(datetime(2026, 11, 20, 12, tzinfo=UTC))
-RATES = Rates(
-    "USD",
-    UTC,
-    {
-        "EUR": [(date(2026, 11, 20), Decimal("1.0852"))],
-        "JPY": [(date(2026, 11, 19), Decimal("0.0064123"))],
-    },
+from tests.core.ordering import (
+    CANCELLED,
+    NOON,
+    PLACED,
+    RATES,
+    REFUNDED,
+    SHOES,
+    SOCKS,
+    UPDATED,
+    folded,
+    message,
+    order,
+    properties,
 )
-SHOES = {"product_id": "p-1", "category": "shoes", "price": "60", "quantity": 2}
-SOCKS = {"sku": "s-9", "category": "socks", "price": 5.5}
-
-
-def message(name: str, at: int = 0, source: str = "web", **properties: Any) -> OrderMessage:
-    """A message about the order o-1 of the shop; a name in front of `:` is its message id."""
-    message_id, _, name = name.rpartition(":")
-    told = Event(
-        name, NOON + at, {"order_id": "o-1", **properties}, message_id or f"m-{at}", source
-    )
-    read = order_message(told, "shop", "c-1")
-    assert isinstance(read, OrderMessage), read
-    return read
-
-
-def order(*messages: OrderMessage, rates: Rates = RATES) -> Order:
-    return settled(messages, rates)
-
-
-def properties(*messages: OrderMessage, rates: Rates = RATES) -> dict[str, Any]:
-    told = event(order(*messages, rates=rates))
-    assert told is not None
-    return dict(told.properties)
-
-
-def refused(name: str = PLACED, **told: Any) -> list[tuple[str, str]]:
-    """The faults of an event's properties as (pointer, code)."""
-    read = order_message(Event(name, NOON, {"order_id": "o-1", **told}, "m-1", "web"), "shop")
-    assert not isinstance(read, OrderMessage)
-    assert all(problem.detail for problem in read)
-    return [(problem.pointer, problem.code) for problem in read]
 
 
 def test_an_order_as_its_event() -> None:
@@ -341,7 +295,7 @@ def test_each_amount_is_in_the_currency_of_its_message() -> None:
     assert found["products"][0]["price"] == 5.9686
     # What names no currency is in the order's.
     assert properties(shop, browser, message(UPDATED, 2, total=50))["gross"] == 54.26
-    assert currencies(_folded([shop, browser]), "CZK", UTC) == {
+    assert currencies(folded([shop, browser]), "CZK", UTC) == {
         ("EUR", date(2026, 11, 20)), ("USD", date(2026, 11, 20)),
     }  # fmt: skip
 
@@ -380,7 +334,7 @@ def test_kept_rates_bring_the_same_order() -> None:
 def test_kept_rates_know_the_base_currency() -> None:
     messages = [message(PLACED, total=100), message(REFUNDED, 1, total=1000, currency="JPY")]
     first = order(*messages)
-    facts = _folded(messages)
+    facts = folded(messages)
     assert settle("shop", "o-1", facts, KeptRates("USD", first.rates)) == first
 
 
@@ -388,27 +342,6 @@ def test_no_digit_is_lost_on_the_way() -> None:
     line = {"price": "123456789012345.123456789012345", "quantity": "1.000000000000001"}
     found = order(message(PLACED, products=[line]))
     assert found.net == Decimal("123456789012345.246913578024690123456789012345")
-
-
-@pytest.mark.parametrize(
-    ("told", "order_id"),
-    [(17, "17"), (17.0, "17"), (" a 1 ", "a 1"), ("017", "017"), ("é" * 256, "é" * 256)],
-)
-def test_order_ids_are_texts(told: Any, order_id: str) -> None:
-    assert message(PLACED, order_id=told).key == ("shop", order_id)
-
-
-def test_an_order_without_an_id_is_its_message() -> None:
-    for told in (None, "", "  "):
-        assert message("m:" + PLACED, order_id=told).order_id == "message:m"
-        for name in (UPDATED, REFUNDED, CANCELLED):
-            assert refused(name, order_id=told) == [("/properties/order_id", "required")]
-
-
-def test_what_is_null_or_empty_is_not_told() -> None:
-    told = dict.fromkeys(("revenue", "discount", "coupon", "products", "currency"), None)
-    assert message(PLACED, total=5, **told) == message(PLACED, total=5)
-    assert message(PLACED, tax="", currency=" ") == message(PLACED)
 
 
 @pytest.mark.parametrize(
@@ -435,134 +368,3 @@ def test_what_an_order_says_of_itself_nobody_else_can() -> None:
     found = properties(message(PLACED, **told))
     assert (found["net"], found["gross"], found["refunded"]) == (5, 5, 0)
     assert found["products"] == [{"price": 5, "quantity": 1, "net": 5}]
-
-
-@pytest.mark.parametrize(
-    ("told", "fault"),
-    [
-        ({"total": "free"}, ("/properties/total", "bad_value")),
-        ({"total": "1,200.50"}, ("/properties/total", "bad_value")),
-        ({"total": True}, ("/properties/total", "bad_value")),
-        ({"total": -1}, ("/properties/total", "bad_value")),
-        ({"total": 10**15}, ("/properties/total", "bad_value")),
-        ({"total": "0.12345678901234567890"}, ("/properties/total", "bad_value")),
-        ({"tax": {}}, ("/properties/tax", "bad_value")),
-        ({"currency": "euro"}, ("/properties/currency", "bad_value")),
-        ({"currency": 978}, ("/properties/currency", "bad_value")),
-        ({"order_id": True}, ("/properties/order_id", "bad_value")),
-        ({"order_id": 1.5}, ("/properties/order_id", "bad_value")),
-        ({"order_id": "x" * 257}, ("/properties/order_id", "bad_value")),
-        ({"order_id": 10**5000}, ("/properties/order_id", "bad_value")),
-        ({"products": {}}, ("/properties/products", "type")),
-        ({"products": ["shoes"]}, ("/properties/products/0", "type")),
-        ({"products": [SHOES, {"price": "?"}]}, ("/properties/products/1/price", "bad_value")),
-        ({"products": [{"quantity": -1}]}, ("/properties/products/0/quantity", "bad_value")),
-        ({"products": [{"sku": []}]}, ("/properties/products/0/sku", "bad_value")),
-    ],
-)
-def test_what_is_faulty_is_refused_with_its_place(
-    told: dict[str, Any], fault: tuple[str, str]
-) -> None:
-    assert refused(**told) == [fault]
-
-
-def test_all_faults_are_told_at_once() -> None:
-    faults = refused(total="x", currency="x", products=[{"price": "x"}])
-    assert [pointer for pointer, _ in faults] == [
-        "/properties/total", "/properties/currency", "/properties/products/0/price",
-    ]  # fmt: skip
-
-
-# The properties: any number of messages, of any kind, few ids and instants so that they collide.
-
-_AMOUNT = st.one_of(
-    st.integers(0, 300), st.decimals(0, 300, places=2).map(str), st.sampled_from((0.1, 12.34))
-)
-_LINE = st.fixed_dictionaries(
-    {"product_id": st.sampled_from(("p-1", "p-2", 3))},
-    optional={"price": _AMOUNT, "quantity": st.integers(0, 4), "category": st.just("shoes")},
-)
-_PROPERTIES = st.fixed_dictionaries(
-    {},
-    optional={
-        **dict.fromkeys(("total", "revenue", "shipping", "tax", "discount"), _AMOUNT),
-        "currency": st.sampled_from(("USD", "EUR", "JPY", "CZK")),
-        "products": st.lists(_LINE, max_size=3),
-        "refund_id": st.sampled_from(("r-1", "r-2")),
-        "coupon": st.sampled_from(("A", "B")),
-        "note": st.one_of(st.booleans(), st.lists(st.integers(0, 2), max_size=2)),
-    },
-)
-
-
-@st.composite
-def _messages(draw: st.DrawFn) -> OrderMessage:
-    told = Event(
-        draw(st.sampled_from(sorted(KINDS))),
-        NOON + draw(st.integers(0, 3)),
-        {"order_id": "o-1", **draw(_PROPERTIES)},
-        draw(st.sampled_from(("m-1", "m-2", "m-3"))),
-        draw(st.sampled_from(("web", "server"))),
-    )
-    read = order_message(told, "shop", draw(st.sampled_from(("c-1", "c-2", None))))
-    assert isinstance(read, OrderMessage)
-    told_at = st.none() | st.integers(NOON - 3, NOON)
-    # One in eight, so that most orders stay.
-    cancelled = draw(told_at) if draw(st.integers(0, 7)) == 7 else None
-    return replace(read, placed_at=draw(told_at), cancelled_at=cancelled)
-
-
-MESSAGES = st.lists(_messages(), min_size=1, max_size=6)
-
-
-@given(MESSAGES, st.randoms(use_true_random=False))
-def test_any_order_and_any_repetition_come_to_the_same(
-    messages: list[OrderMessage], chance: random.Random
-) -> None:
-    shuffled = [*messages, *chance.choices(messages, k=3)]
-    chance.shuffle(shuffled)
-    assert order(*shuffled) == order(*messages)
-
-
-@given(MESSAGES, MESSAGES, MESSAGES)
-def test_facts_join_in_any_way(
-    one: list[OrderMessage], two: list[OrderMessage], three: list[OrderMessage]
-) -> None:
-    a, b, c = (_folded(messages) for messages in (one, two, three))
-    assert join(a, b) == join(b, a) == _folded([*one, *two])
-    assert join(join(a, b), c) == join(a, join(b, c))
-    assert join(a, a) == a == join(a, Facts()) == join(Facts(), a)
-    assert fold(a, one[0]) == a
-
-
-@given(MESSAGES)
-def test_facts_stay_what_they_are_when_they_are_stored(messages: list[OrderMessage]) -> None:
-    facts = _folded(messages)
-    assert msgspec.json.decode(msgspec.json.encode(facts), type=Facts) == facts
-
-
-@given(MESSAGES)
-def test_what_an_order_comes_to_makes_sense(messages: list[OrderMessage]) -> None:
-    found = order(*messages)
-    told = event(found)
-    assert (told is not None) == found.counts
-    assert (found.pending is Pending.NO_RATE) == (found.lacks is not None)
-    cancelled = [each for each in messages if each.kind is Kind.CANCELLED or each.cancelled_at]
-    assert (found.cancelled_at is None) == (not cancelled)
-    for amount in (found.gross, found.net, found.refunded):
-        assert amount is None or amount >= 0
-    if found.gross is not None:
-        assert found.refunded is not None
-        assert found.refunded <= found.gross
-        assert found.gross != found.refunded or found.net == 0 or not found.refunded
-    if told is not None:
-        assert msgspec.json.decode(msgspec.json.encode(told.properties)) == told.properties
-        for name in ("net", "gross", "discount", "refunded"):
-            assert name not in told.properties or is_number(told.properties[name])
-
-
-def _folded(messages: list[OrderMessage]) -> Facts:
-    facts = Facts()
-    for each in messages:
-        facts = fold(facts, each)
-    return facts
