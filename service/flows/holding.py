@@ -27,7 +27,9 @@ class Holding:
         self.connection = connection
         self.raw = raw
         self._at = at
+        # Whose rows; and whose were asked for, whether they were got or not.
         self._held: set[str] = set()
+        self.wanted: set[str] = set()
         # Rows that were put only to be held.
         self.put: set[str] = set()
 
@@ -35,6 +37,7 @@ class Holding:
         """Hold the rows of these ids until the transaction ends."""
         wanted = set(customer_ids) - self._held
         if wanted:
+            self.wanted |= wanted
             self.put |= await identities.hold(self.raw, wanted, self._at)
             self._held |= wanted
 

@@ -192,18 +192,25 @@ class Linker:
     async def change(self, change: Change) -> None:
         """Make a change to the claims, and what it comes to, in one transaction. Raises as `tell`,
         and what the change does."""
+        beside: frozenset[str] = frozenset()
         for attempt in range(TRIES):
+            holding = None
             try:
                 async with self._database.engine.begin() as connection:
                     await connection.execute(_LOCK_TIMEOUT)  # the transaction begins with it
                     raw: Any = (await connection.get_raw_connection()).driver_connection
                     holding = Holding(connection, raw, self._clock())
+                    # What was found to be needed, all at once: two who take it one after another
+                    # would wait for each other again.
+                    await holding.hold(beside)
                     ids = await change(holding)
                     await self._put_together(raw, holding, ids)
                 return
             except _Newer as newer:
                 await self._catch_up(newer.revision)
             except _CONTENDED:
+                if holding is not None:
+                    beside |= holding.wanted
                 await asyncio.sleep(0.01 * attempt)
             except (*CANT_READ, asyncpg.PostgresError) as error:
                 raise StoreUnavailable(type(error).__name__) from error
