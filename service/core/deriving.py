@@ -1,6 +1,6 @@
 """Derived traits: what the events beside a customer come to at an instant."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, tzinfo
 from typing import Any
 
@@ -113,11 +113,15 @@ class Derivations:
                 found[name] = value
         return found
 
-    def entries(self, events: Iterable[Event]) -> dict[str, list[Entry]]:
-        """What events add to each series, by its key."""
+    def entries(
+        self, events: Iterable[Event], keys: Collection[str] | None = None
+    ) -> dict[str, list[Entry]]:
+        """What events add to each series, or to those named by `keys`, by its key."""
         found: dict[str, list[Entry]] = {}
         for event in events:
             for series in self.by_event.get(event.name, ()):
+                if keys is not None and series.key not in keys:
+                    continue
                 added = list(series.entries(event, self.zone))
                 if added:
                     found.setdefault(series.key, []).extend(added)
@@ -134,10 +138,14 @@ class Derivations:
         series = self.by_event.get(COMPLETED, ())
         return {each.key: Timeline.of(entries.get(each.key, ())) for each in series}
 
-    def histories(self, events: Iterable[Event]) -> dict[str, Timeline]:
-        """The timelines of every series over all events of a customer."""
-        entries = self.entries(events)
-        return {key: Timeline.of(entries.get(key, ())) for key in self.series}
+    def histories(
+        self, events: Iterable[Event], keys: Collection[str] | None = None
+    ) -> dict[str, Timeline]:
+        """The timelines of every series, or of those named by `keys`, over all events of a
+        customer."""
+        entries = self.entries(events, keys)
+        wanted = self.series if keys is None else keys
+        return {key: Timeline.of(entries.get(key, ())) for key in wanted}
 
 
 def reached(traits: Mapping[str, Any]) -> dict[str, Any]:

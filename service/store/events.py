@@ -111,24 +111,26 @@ async def load_histories(
     stored = await connection.fetch(_READ_HISTORIES, list(states))
     for row in stored:
         states[row["customer_id"]].histories = decode(row["timelines"])
-    lacking = [
-        state
+    lacking = {
+        state.customer_id: missing
         for state in states.values()
-        if state.catalog_revision != revision and derivations.series.keys() - state.histories.keys()
-    ]
+        if state.catalog_revision != revision
+        and (missing := derivations.series.keys() - state.histories.keys())
+    }
     if not lacking:
         return set()
-    ids = [state.customer_id for state in lacking]
-    told = await read(connection, ids, [name for name in derivations.by_event if name != COMPLETED])
-    ordered = await counted_orders(connection, ids, derivations)
+    # Who lacks a series of few events need not have all others made again, nor all orders read.
+    missing = set().union(*lacking.values())
+    names = {name for key in missing for name in derivations.series[key].events}
+    ids = list(lacking)
+    told = await read(connection, ids, sorted(names - {COMPLETED}))
+    ordered = await order_events(connection, ids) if COMPLETED in names else {}
     filled = set()
-    for state in lacking:
-        who = state.customer_id
-        if who in told or who in ordered:
-            state.histories = derivations.histories((*told.get(who, ()), *ordered.get(who, ())))
-            filled.add(who)
-        elif state.histories:
-            state.histories = {key: Timeline() for key in derivations.series} | state.histories
+    for who, keys in lacking.items():
+        happened = (*told.get(who, ()), *ordered.get(who, ()))
+        state = states[who]
+        if happened or state.histories:
+            state.histories = state.histories | derivations.histories(happened, keys)
             filled.add(who)
     return filled
 
