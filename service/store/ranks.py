@@ -1,10 +1,10 @@
 """Cut points of ranks, as they were at their last refresh."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -43,6 +43,11 @@ async def write(
             },
         )
     )
+
+
+async def forget(connection: AsyncConnection, names: Iterable[str]) -> None:
+    """Remove the cut points of traits that are no ranks any more."""
+    await connection.execute(delete(rank_cuts).where(rank_cuts.c.trait == func.any(list(names))))
 
 
 async def oldest(connection: AsyncConnection) -> datetime | None:
