@@ -12,21 +12,22 @@ from typing import Any
 
 from benchmarks.ours import TYPES
 from benchmarks.workload import make_conditions, make_profiles
+from service.commands.demo import demo_of
 from service.core.decisions import Input
 from service.core.traits import TraitType
 from service.demo import setup
-from service.flows.demo import Demo
+from service.demo.journey import Journey
+from service.demo.tables import read_tables
 from service.flows.publishing import Wanted
 from service.settings import Settings
 from service.store.database import Database
 from service.store.embedded import EmbeddedPostgres
 from service.store.migrating import migrate
 from service.wiring import Process
+from tests.demo import oracle
 
 # What the demo's model reads of real households. Here all of it is given: nothing of it is derived.
-FEATURES = ("orders", "revenue", "average_order_value", "median_gap_days", "discount_share",
-            "private_label_share", "orders_90d")  # fmt: skip
-DECLARED = dict.fromkeys(FEATURES, TraitType.NUMBER) | TYPES
+DECLARED = dict.fromkeys(setup.FEATURES, TraitType.NUMBER) | TYPES
 
 
 @dataclass(frozen=True)
@@ -53,13 +54,20 @@ def command() -> list[str]:
 
 def profiles_with_features(count: int) -> list[dict[str, Any]]:
     """The workload's profiles, with what the demo's model reads of real households put in."""
-    households, _ = setup.households(datetime.now(UTC))
-    merged = []
-    for index, profile in enumerate(make_profiles(count)):
-        traits = households[index % len(households)]["traits"]
-        known = {name: traits[name] for name in FEATURES if name in traits}
-        merged.append({**profile, **known})
-    return merged
+    households = features_of_households()
+    return [
+        {**profile, **households[index % len(households)]}
+        for index, profile in enumerate(make_profiles(count))
+    ]
+
+
+def features_of_households() -> list[dict[str, Any]]:
+    """What the demo's model reads of each household."""
+    counted = oracle.derived(Journey.of(read_tables(), datetime.now(UTC)))
+    return [
+        {name: traits[name] for name in setup.FEATURES if name in traits}
+        for traits in counted.values()
+    ]
 
 
 @contextmanager
@@ -81,15 +89,14 @@ async def _fill(space: Workspace, segments: int) -> None:
     await migrate(database.engine)
     await database.close()
     settings = Settings(data_dir=space.data_dir)
-    households, _ = setup.households(datetime.now(UTC))
-    version, digest, manifest = setup.train_tiers(households, settings.bundles)
+    version, digest, manifest = setup.train_tiers(features_of_households(), settings.bundles)
     wanted = [
         Wanted(f"s{index:05}", "active", {"name": f"Segment {index}", "condition": condition})
         for index, condition in enumerate(make_conditions(segments))
     ]
     async with Process(settings, space.url).running(background=False) as parts:
-        demo = Demo(parts.database, parts.publisher, parts.writer, parts.jobs, parts.clock)
-        await demo.declare_traits({name: {"type": str(kind)} for name, kind in DECLARED.items()})
+        declarations = {name: {"type": str(kind)} for name, kind in DECLARED.items()}
+        await demo_of(parts).declare_traits(declarations)
         await parts.publisher.activate_model(setup.MODEL, version, digest, manifest)
         await parts.publisher.save(wanted)
         for start in range(0, len(space.profiles), 1_000):

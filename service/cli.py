@@ -6,14 +6,13 @@ import json
 import signal
 import sys
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from service.commands import definitions, importing, keys, secret
-from service.commands.environment import console, database, failed, progress_bars, settings
+from service.commands import definitions, demo, importing, keys, secret
+from service.commands.environment import console, database, failed, settings
 from service.settings import Settings
 
 app = typer.Typer(
@@ -21,8 +20,7 @@ app = typer.Typer(
     add_completion=False,
     help="Which segments is this customer in, now, and why?",
 )
-demo_app = typer.Typer(no_args_is_help=True, help="The demo: real households of a grocery.")
-app.add_typer(demo_app, name="demo")
+app.add_typer(demo.app, name="demo")
 app.add_typer(keys.app, name="keys")
 app.add_typer(secret.app, name="secret")
 app.command()(definitions.apply)
@@ -32,19 +30,21 @@ app.command("import")(importing.import_)
 
 @app.command()
 def run(
-    demo: Annotated[bool, typer.Option(help="Load the demo into an empty workspace.")] = True,
+    load: Annotated[
+        bool, typer.Option("--demo/--no-demo", help="Load the demo into an empty workspace.")
+    ] = True,
 ) -> None:
-    """Start everything: the database, the demo the first time, the service."""
-    _serve(settings(), demo=demo)
+    """Start everything: the database, the service and, the first time, the demo behind it."""
+    _serve(settings(), load=load)
 
 
 @app.command()
 def serve() -> None:
     """Start the database and the service."""
-    _serve(settings(), demo=False)
+    _serve(settings(), load=False)
 
 
-def _serve(config: Settings, *, demo: bool) -> None:
+def _serve(config: Settings, *, load: bool) -> None:
     from service import logs
 
     logs.configure(config.log_level, config.log_format)
@@ -56,12 +56,13 @@ def _serve(config: Settings, *, demo: bool) -> None:
             asyncio.run(keys.secure(config, url))
         except keys.Exposed as error:
             raise failed(error) from error
-        sample = asyncio.run(_prepare_demo(config, url, load=demo))
-        _run_server(config, url, sample)
+        wanted = load and asyncio.run(demo.is_wanted(url))
+        sample = asyncio.run(demo.sample(url))
+        _run_server(config, url, sample, load=wanted)
     console.print("Stopped.")
 
 
-def _run_server(config: Settings, url: str, sample: str | None) -> None:
+def _run_server(config: Settings, url: str, sample: str | None, *, load: bool) -> None:
     import uvicorn
 
     from service.api.app import create_app
@@ -76,8 +77,16 @@ def _run_server(config: Settings, url: str, sample: str | None) -> None:
             gc.set_threshold(20_000, 20, 20)
             if self.started:
                 _announce(config, sample, protected=process.keyring.protected)
+                if load:
+                    console.print("The demo is being loaded, which takes a minute or two.")
+                    behind.start()
+
+        async def shutdown(self, sockets: Any = None) -> None:
+            await behind.stop()
+            await super().shutdown(sockets)
 
     process = Process(config, url)
+    behind = demo.Behind(process.services, config)
     server = Server(
         uvicorn.Config(
             create_app(process.services, process.running()),
@@ -115,120 +124,6 @@ def _announce(config: Settings, sample: str | None, *, protected: bool) -> None:
             "that comes through a proxy or from a web page. `segserve keys create` ends it."
         )
     console.print("Ctrl-C stops it.")
-
-
-async def _prepare_demo(config: Settings, url: str, *, load: bool) -> str | None:
-    """Load the demo where it was never loaded into an empty workspace; a body for the `curl`
-    that shows it, None without the demo."""
-    from sqlalchemy import text
-
-    from service.store import workspace
-    from service.store.database import Database
-
-    store = Database(url, pool=3)
-    try:
-        async with store.engine.connect() as connection:
-            state = await workspace.fact(connection, "demo")
-            query = text("select exists (select from customers) or exists (select from segments)")
-            used = (await connection.execute(query)).scalar_one()
-    finally:
-        await store.close()
-    begun = state is not None and state["state"] == "loading"
-    if load and (begun or (state is None and not used)):
-        state = await _load_demo(config, url)
-    if state is None or state["state"] != "loaded":
-        return None
-    return json.dumps({"customer_id": state["sample"]})
-
-
-async def _load_demo(config: Settings, url: str) -> dict[str, Any]:
-    from service.demo import setup
-    from service.demo.starter import starter_segments
-    from service.flows.demo import Demo
-    from service.wiring import Process
-
-    process = Process(config, url)
-    with progress_bars() as bars:
-        computing = bars.add_task("Reading 155,848 baskets", total=10)
-
-        def computed(done: int, total: int, label: str) -> None:
-            bars.update(computing, completed=done, total=total)
-
-        customers, weeks = await asyncio.to_thread(setup.households, datetime.now(UTC), computed)
-        training = bars.add_task("Training household tiers", total=1)
-        version, digest, manifest = await asyncio.to_thread(
-            setup.train_tiers, customers, config.bundles
-        )
-        bars.update(training, completed=1)
-        recording = bars.add_task("Recording households", total=len(customers))
-        documents = starter_segments()
-        declarations = setup.declarations()
-        async with process.running(background=False) as parts:
-            demo = Demo(parts.database, parts.publisher, parts.writer, parts.jobs, parts.clock)
-            facts = {
-                "weeks": weeks,
-                "sample": _sample(customers),
-                "customers": [customer["customer_id"] for customer in customers],
-                "segments": [document["key"] for document in documents],
-                "traits": list(declarations),
-                "model": setup.MODEL,
-            }
-            await demo.begin(facts)
-            await demo.declare_traits(declarations)
-            await parts.publisher.activate_model(setup.MODEL, version, digest, manifest)
-            facts["versions"] = await demo.save_segments(documents)
-            await demo.load_customers(
-                customers, lambda done, total: bars.update(recording, completed=done)
-            )
-            await demo.finish(facts)
-    console.print(
-        f"The demo is loaded: {len(customers):,} real households of a grocery, with dates moved "
-        f"{weeks} weeks so that they end this week. Take it out again with `make demo-remove` in "
-        "a checkout, elsewhere with `segserve demo remove`."
-    )
-    return {"state": "loaded", **facts}
-
-
-def _sample(customers: list[dict[str, Any]]) -> str:
-    """A household that shows something: the one with most revenue whose shopper answered the
-    survey."""
-    surveyed = [c for c in customers if "age_band" in c["traits"]] or customers
-    best = max(surveyed, key=lambda customer: customer["traits"].get("revenue", 0))
-    return str(best["customer_id"])
-
-
-@demo_app.command("load")
-def demo_load() -> None:
-    """Load the demo, once."""
-    config = settings()
-
-    async def load(url: str) -> None:
-        if await _prepare_demo(config, url, load=True) is None:
-            raise failed("The workspace is in use, or the demo was removed: it is not loaded.")
-
-    with database(config, beside=True) as url:
-        asyncio.run(load(url))
-
-
-@demo_app.command("remove")
-def demo_remove() -> None:
-    """Take the demo out again: its customers, segments, traits and model."""
-    from service.flows.demo import Demo, Removed
-    from service.wiring import Process
-
-    config = settings()
-
-    async def remove(url: str) -> Removed:
-        process = Process(config, url)
-        async with process.running(background=False) as parts:
-            demo = Demo(parts.database, parts.publisher, parts.writer, parts.jobs, parts.clock)
-            return await demo.remove()
-
-    with database(config, beside=True) as url:
-        removed = asyncio.run(remove(url))
-    console.print(f"Removed {removed.customers:,} customers of the demo.")
-    if removed.kept:
-        console.print(f"Left, because you have changed them: {', '.join(removed.kept)}.")
 
 
 @app.command()

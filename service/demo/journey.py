@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
+from service.demo.products import FUEL
 from service.demo.tables import Tables, shift
 
 # The published instants are UTC; the data's own `week` turns at midnight of this zone, summer
@@ -30,7 +31,7 @@ class Journey:
     now: pd.Timestamp  # like every instant here: UTC, without a zone
     moved: timedelta
     households: Ints  # their numbers, ascending
-    baskets: Any  # household, store, at, local, cents, discount, coupon; one row each
+    baskets: Any  # household, number, store, at, local, cents, discount, coupon; one row each
     line_household: Ints
     line_basket: Ints  # row in `baskets`
     line_product: Ints  # row in `tables.products`; -1 where the product is unknown
@@ -42,7 +43,7 @@ class Journey:
         moved = shift(tables, now)
         lines = tables.transactions
         households, household = np.unique(lines["household_id"].to_numpy(), return_inverse=True)
-        _, first, basket = np.unique(
+        numbers, first, basket = np.unique(
             lines["basket_id"].to_numpy(), return_index=True, return_inverse=True
         )
         paid_at = lines["transaction_timestamp"].iloc[first].reset_index(drop=True)
@@ -54,6 +55,7 @@ class Journey:
         baskets = pd.DataFrame(
             {
                 "household": household[first],
+                "number": numbers,
                 "store": lines["store_id"].to_numpy()[first],
                 "at": paid_at + moved,
                 "local": paid_at.dt.tz_localize("UTC").dt.tz_convert(STORES_ZONE),
@@ -115,6 +117,16 @@ class Journey:
         codes, texts = pd.factorize(levels[0].str.cat(levels[1:], sep="|"))
         return codes, texts.to_series()
 
+    @cached_property
+    def departments(self) -> tuple[Ints, list[str]]:
+        """The department of each product as a place among the names; -1: none. Fuel is sold under
+        three departments; it is one."""
+        fuel = self.matching(FUEL)
+        codes, names = pd.factorize(
+            self.tables.products["department"].mask(fuel, "FUEL"), sort=True
+        )
+        return codes, names.tolist()
+
     def lines_of(self, products: Flags) -> Flags:
         """Which lines are of the flagged products; an unknown product is of none."""
         return np.append(products, False)[self.line_product]
@@ -144,6 +156,12 @@ class Journey:
 def _cents(dollars: Any) -> Ints:
     cents: Ints = np.rint(dollars.to_numpy() * 100).astype(np.int64)
     return cents
+
+
+def micros(instants: Any) -> list[int]:
+    """Instants as microseconds since the epoch."""
+    found: list[int] = instants.to_numpy().astype("datetime64[us]").astype("int64").tolist()
+    return found
 
 
 def counts(index: Ints, size: int) -> Ints:

@@ -1,52 +1,61 @@
-"""The demo's parts, read and computed; whoever loads them decides where they go."""
+"""The demo's parts, read and made; whoever loads them decides where they go."""
 
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+if TYPE_CHECKING:
+    from service.demo.households import Households
+
 MODEL = "household-tiers"
-Progress = Callable[[int, int, str], None]
+# What the model reads of a household.
+FEATURES = (
+    "orders", "revenue", "average_order_value", "median_gap_days", "discount_share",
+    "private_label_share", "orders_90d",
+)  # fmt: skip
+# A household that shows something: the one with most revenue whose shopper answered the survey.
+SAMPLE = "household-1609"
 
 
-def declarations() -> dict[str, dict[str, str]]:
-    """Type, dimension and description of each of the demo's traits."""
-    from service.demo.traits import TRAITS
+def declarations() -> dict[str, dict[str, Any]]:
+    """Each of the demo's traits as `PUT /traits/{name}` takes it."""
+    from service.demo.traits import GIVEN, derived_traits
 
-    return {
+    given = {
         trait.name: {
             "type": trait.type,
             "dimension": trait.dimension,
             "description": trait.description,
         }
-        for trait in TRAITS
+        for trait in GIVEN
     }
+    return given | derived_traits()
 
 
-def households(now: datetime, progress: Progress | None = None) -> tuple[list[dict[str, Any]], int]:
-    """The customers, and by how many weeks the data's dates were moved."""
-    from service.demo import households as computed
-    from service.demo.tables import WEEK, read_tables, shift
+def households(now: datetime) -> "Households":
+    """The households; some seconds, most of which go to importing pandas."""
+    from service.demo.households import Households
 
-    tables = read_tables()
-    customers = [dict(customer) for customer in computed.customers(tables, now, progress)]
-    return customers, shift(tables, now) // WEEK
+    return Households.read(now)
 
 
-def train_tiers(customers: list[dict[str, Any]], bundles: Path) -> tuple[str, str, dict[str, Any]]:
-    """Train the demo's model in a child process, which scikit-learn may fill; its version, the
-    bundle's digest and manifest. Raises RuntimeError with what the child said."""
+def train_tiers(
+    traits: Iterable[Mapping[str, Any]], bundles: Path
+) -> tuple[str, str, dict[str, Any]]:
+    """Train the demo's model on customers' traits, in a child process, which scikit-learn may fill;
+    its version, the bundle's digest and manifest. Raises RuntimeError with what the child said."""
     # A version is never rewritten, and an earlier demo may have left some.
     taken = [int(path.name) for path in (bundles / MODEL).glob("*") if path.name.isdigit()]
     version = str(max(taken, default=0) + 1)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "customers.ndjson"
-        file.write_bytes(b"\n".join(msgspec.json.encode(customer) for customer in customers))
+        file.write_bytes(b"\n".join(msgspec.json.encode({"traits": each}) for each in traits))
         command = [
             sys.executable,
             "-m",

@@ -18,6 +18,7 @@ _COLUMNS = {
         "store_id",
         "basket_id",
         "product_id",
+        "quantity",
         "sales_value",
         "retail_disc",
         "coupon_disc",

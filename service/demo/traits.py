@@ -1,25 +1,28 @@
-"""The demo's traits: what each one says of a household, its type and its dimension."""
+"""The demo's traits: those that are told of a household, and how the others are derived.
 
-from typing import Literal, NamedTuple
+What is ready-made (`orders`, `revenue`, `last_order_at` ...) is not among them.
+"""
 
-TraitType = Literal["string", "number", "money", "instant", "date", "list"]
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, NamedTuple
+
+TraitType = Literal["string", "number", "money", "instant"]
 Dimension = Literal[
     "demographic", "geographic", "psychographic", "technographic", "behavioral", "needs", "value"
 ]
 
 
 class Trait(NamedTuple):
+    """A trait that is told."""
+
     name: str
     type: TraitType
     dimension: Dimension
     description: str
 
 
-# An order is a basket, whatever its total; revenue is what the shop received, refunds of coupons
-# by their manufacturers included. A window of n days is (now - n days, now]. A line is one
-# product of a basket, whatever its quantity: fuel is counted in thousandths of a gallon.
-# Shares are of 1. Hours and weekdays are those of the stores, not of the workspace.
-TRAITS: tuple[Trait, ...] = (
+# Shares are of 1.
+GIVEN: tuple[Trait, ...] = (
     Trait("age_band", "string", "demographic", "Age of the main shopper, as surveyed: 45-54, 65+."),
     Trait("age_min", "number", "demographic", "Lowest age of the band."),
     Trait("income_band", "string", "demographic", "Household income a year, in thousands: 50-74K."),
@@ -39,23 +42,6 @@ TRAITS: tuple[Trait, ...] = (
         "1 Adult Kids, 1 Adult No Kids, 2 Adults Kids or 2 Adults No Kids.",
     ),
     Trait("kids", "number", "demographic", "Children in the household; 3 is three or more."),
-    Trait("orders", "number", "behavioral", "Baskets ever."),
-    Trait("orders_30d", "number", "behavioral", "Baskets of the last 30 days."),
-    Trait("orders_90d", "number", "behavioral", "Baskets of the last 90 days."),
-    Trait("orders_365d", "number", "behavioral", "Baskets of the last 365 days."),
-    Trait("first_order_at", "instant", "behavioral", "When the first basket was paid."),
-    Trait("last_order_at", "instant", "behavioral", "When the latest basket was paid."),
-    Trait(
-        "median_gap_days",
-        "number",
-        "behavioral",
-        "Median days between successive baskets; absent with one basket.",
-    ),
-    Trait("lines", "number", "behavioral", "Product lines of all baskets."),
-    Trait("lines_365d", "number", "behavioral", "Product lines of the last 365 days."),
-    Trait("lines_per_order", "number", "behavioral", "Product lines a basket, on average."),
-    Trait("distinct_products", "number", "behavioral", "Different products ever bought."),
-    Trait("departments", "list", "behavioral", "Departments ever bought from, in ABC order."),
     Trait("favourite_department", "string", "behavioral", "Department with the highest spend."),
     Trait(
         "favourite_department_share",
@@ -63,136 +49,21 @@ TRAITS: tuple[Trait, ...] = (
         "behavioral",
         "The favourite department's share of the spend.",
     ),
+    Trait("favourite_store", "string", "geographic", "Store with most baskets: store-367."),
     Trait(
-        "favourite_category",
+        "favourite_store_share", "number", "geographic", "The favourite store's share of baskets."
+    ),
+    Trait(
+        "top_category",
         "string",
         "psychographic",
         "Product category with the highest spend, fuel aside.",
     ),
     Trait(
-        "favourite_category_share",
+        "top_category_share",
         "number",
         "psychographic",
-        "The favourite category's share of the spend, fuel aside.",
-    ),
-    Trait(
-        "private_label_share", "number", "behavioral", "Share of the spend on the shop's brands."
-    ),
-    Trait(
-        "discount_share",
-        "number",
-        "behavioral",
-        "Share of baskets with a loyalty-card, coupon or coupon-match discount.",
-    ),
-    Trait(
-        "discount_amount_share",
-        "number",
-        "behavioral",
-        "All three discounts / (revenue + loyalty-card + coupon-match discount): what was saved "
-        "of the shelf price.",
-    ),
-    Trait("discount_amount", "money", "behavioral", "All three discounts ever."),
-    Trait("coupon_order_share", "number", "behavioral", "Share of baskets with a coupon."),
-    Trait("coupons_redeemed", "number", "behavioral", "Campaign coupons redeemed."),
-    Trait("last_redeemed_on", "date", "behavioral", "Day of the latest campaign coupon."),
-    Trait("campaigns", "list", "behavioral", "Types of the campaigns received: Type A, B, C."),
-    Trait("campaigns_received", "number", "behavioral", "Campaigns received."),
-    Trait("campaigns_redeemed", "number", "behavioral", "Campaigns with a redeemed coupon."),
-    Trait("last_campaign_type", "string", "behavioral", "Type of the campaign started latest."),
-    Trait("last_campaign_starts_on", "date", "behavioral", "First day of that campaign."),
-    Trait("last_campaign_ends_on", "date", "behavioral", "Last day of that campaign."),
-    Trait("weekend_share", "number", "behavioral", "Share of baskets on Saturday or Sunday."),
-    Trait("morning_share", "number", "behavioral", "Share of baskets from 5:00 to before 12:00."),
-    Trait("evening_share", "number", "behavioral", "Share of baskets from 18:00 to before 23:00."),
-    Trait("revenue", "money", "value", "Spend ever."),
-    Trait("average_order_value", "money", "value", "Revenue / orders."),
-    Trait("largest_order", "money", "value", "The highest basket total."),
-    Trait("revenue_90d", "money", "value", "Spend of the last 90 days."),
-    Trait("revenue_previous_90d", "money", "value", "Spend of the 90 days before those."),
-    Trait(
-        "revenue_growth_90d",
-        "number",
-        "value",
-        "revenue_90d / revenue_previous_90d; absent when the latter is 0.",
-    ),
-    Trait("revenue_365d", "money", "value", "Spend of the last 365 days."),
-    Trait(
-        "revenue_percentile",
-        "number",
-        "value",
-        "Percent rank of revenue: k / n, k of all n households spent less.",
-    ),
-    Trait("revenue_365d_percentile", "number", "value", "Percent rank of revenue_365d: k / n."),
-    Trait(
-        "r_score",
-        "number",
-        "value",
-        "Recency score 1-5: 1 + floor(5k/n), k of n households came last on an earlier UTC day.",
-    ),
-    Trait(
-        "f_score",
-        "number",
-        "value",
-        "Frequency score 1-5: 1 + floor(5k/n), k of n households have fewer orders.",
-    ),
-    Trait(
-        "m_score",
-        "number",
-        "value",
-        "Monetary score 1-5: 1 + floor(5k/n), k of n households spent less.",
-    ),
-    Trait("favourite_store", "string", "geographic", "Store with most baskets: store-367."),
-    Trait(
-        "favourite_store_share", "number", "geographic", "The favourite store's share of baskets."
-    ),
-    Trait("stores", "list", "geographic", "Stores ever visited."),
-    Trait("stores_visited", "number", "geographic", "How many stores were ever visited."),
-    Trait(
-        "organic_orders_365d",
-        "number",
-        "psychographic",
-        "Baskets of the last 365 days with an organic product.",
-    ),
-    Trait("organic_share", "number", "psychographic", "Share of the spend on organic products."),
-    Trait(
-        "wellness_share",
-        "number",
-        "psychographic",
-        "Share of the spend on natural foods, vitamins and dietary products.",
-    ),
-    Trait(
-        "gourmet_share",
-        "number",
-        "psychographic",
-        "Share of the spend on fish, specialty cheese, imported and ultra-premium wine.",
-    ),
-    Trait(
-        "fresh_share",
-        "number",
-        "psychographic",
-        "Share of the spend on produce, meat, fish and the salad bar.",
-    ),
-    Trait(
-        "technology",
-        "list",
-        "technographic",
-        "Technologies shown by products of the last 365 days: prepaid-mobile, film-photo, "
-        "home-video.",
-    ),
-    Trait(
-        "needs",
-        "list",
-        "needs",
-        "Needs with at least 2 baskets in the last 365 days: baby, car, cat, celebration, dog, "
-        "quick-meal.",
-    ),
-    Trait("baby_orders_365d", "number", "needs", "Baskets of the last 365 days with baby care."),
-    Trait("last_baby_order_at", "instant", "needs", "The latest basket with baby care."),
-    Trait(
-        "last_pet_order_at",
-        "instant",
-        "needs",
-        "The latest basket with something for a dog or cat.",
+        "The top category's share of the spend, fuel aside.",
     ),
     Trait(
         "replenish_category",
@@ -209,3 +80,210 @@ TRAITS: tuple[Trait, ...] = (
     Trait("replenish_from", "instant", "needs", "Latest purchase + 0.9 gaps: soon used up."),
     Trait("replenish_until", "instant", "needs", "Latest purchase + 2 gaps: bought elsewhere."),
 )
+
+
+def derived_traits() -> dict[str, dict[str, Any]]:
+    """The definitions of the traits that are derived, by name, as `PUT /traits/{name}` takes them.
+
+    An order is a basket, whatever its total; `revenue` is what the shop received, refunds of
+    coupons by their manufacturers included. A line is one product of a basket, whatever its
+    quantity. Hours and weekdays (1 is Monday) are those of the stores, not of the workspace.
+    """
+    return {name: dict(definition) for name, definition in _derived()}
+
+
+_LINES = "properties.products"
+_SHARES = {
+    "organic": "organic products",
+    "wellness": "natural foods, vitamins and dietary products",
+    "gourmet": "fish, specialty cheese, imported and ultra-premium wine",
+    "fresh": "produce, meat, fish and the salad bar",
+}
+_YEARLY: Mapping[str, tuple[Dimension, str]] = {
+    "organic": ("psychographic", "an organic product"),
+    "prepaid-mobile": ("technographic", "airtime or accessories of a prepaid phone"),
+    "film-photo": ("technographic", "film, single-use cameras or developing"),
+    "home-video": ("technographic", "videos or DVDs"),
+    "baby": ("needs", "baby care"),
+    "car": ("needs", "fuel"),
+    "cat": ("needs", "something for a cat"),
+    "celebration": ("needs", "something for a party"),
+    "dog": ("needs", "food for a dog"),
+    "quick-meal": ("needs", "a quick meal"),
+}
+_Derived = tuple[str, dict[str, Any]]
+
+
+def _derived() -> Iterator[_Derived]:
+    yield from _ordering()
+    yield from _spending()
+    yield from _campaigns()
+    yield from _ranks()
+    yield from _labels()
+
+
+def _rule(field: str, operator: str, value: Any = None) -> dict[str, Any]:
+    rule = {"field": field, "operator": operator, "value": value}
+    return {name: each for name, each in rule.items() if each is not None}
+
+
+def _where(*rules: dict[str, Any], combinator: str = "and") -> dict[str, Any]:
+    return {"combinator": combinator, "rules": list(rules)}
+
+
+def _orders(function: str, **more: Any) -> dict[str, Any]:
+    return {"aggregate": {"event": "Order Completed", "function": function, **more}}
+
+
+def _ratio(numerator: str, denominator: str) -> dict[str, Any]:
+    return {"ratio": {"numerator": numerator, "denominator": denominator}}
+
+
+def _trait(
+    name: str, dimension: Dimension, description: str, derived: Mapping[str, Any]
+) -> _Derived:
+    return name, {"dimension": dimension, "description": description, **derived}
+
+
+def _ordering() -> Iterator[_Derived]:
+    """When and where the household buys, and how much at once."""
+    for days in (30, 90, 365):
+        description = f"Baskets of the last {days} days."
+        within = _orders("count", within=f"{days}d")
+        yield _trait(f"orders_{days}d", "behavioral", description, within)
+    lines = _orders("count", each=_LINES)
+    yield _trait("lines", "behavioral", "Product lines of all baskets.", lines)
+    lines = _orders("count", each=_LINES, within="365d")
+    yield _trait("lines_365d", "behavioral", "Product lines of the last 365 days.", lines)
+    description = "Product lines a basket, on average."
+    yield _trait("lines_per_order", "behavioral", description, _ratio("lines", "orders"))
+    products = _orders("distinct", each=_LINES, of="item.product_id")
+    yield _trait("distinct_products", "behavioral", "Different products ever bought.", products)
+    stores = _orders("distinct", of="properties.store")
+    yield _trait("stores_visited", "geographic", "How many stores were ever visited.", stores)
+    times = {
+        "weekend": ("on Saturday or Sunday", _rule("properties.weekday", "in", [6, 7])),
+        "morning": ("from 5:00 to before 12:00", _rule("properties.hour", "between", [5, 11])),
+        "evening": ("from 18:00 to before 23:00", _rule("properties.hour", "between", [18, 22])),
+    }
+    for time, (when, rule) in times.items():
+        count = _orders("count", where=_where(rule))
+        yield _trait(f"{time}_orders", "behavioral", f"Baskets {when}.", count)
+        share = _ratio(f"{time}_orders", "orders")
+        yield _trait(f"{time}_share", "behavioral", f"Share of baskets {when}.", share)
+
+
+def _spending() -> Iterator[_Derived]:
+    """What the household spends and saves."""
+    net = "properties.net"
+    largest = _orders("max", of=net)
+    yield _trait("largest_order", "value", "The highest basket total.", largest)
+    for days in (90, 365):
+        spend = _orders("sum", of=net, within=f"{days}d")
+        yield _trait(f"revenue_{days}d", "value", f"Spend of the last {days} days.", spend)
+    before = _orders("sum", of=net, between=["180d", "90d"])
+    yield _trait("revenue_previous_90d", "value", "Spend of the 90 days before those.", before)
+    description = "revenue_90d / revenue_previous_90d; missing when the latter is 0."
+    growth = _ratio("revenue_90d", "revenue_previous_90d")
+    yield _trait("revenue_growth_90d", "value", description, growth)
+    spend = _orders("sum", of="properties.labels.own-brand")
+    yield _trait("private_label_spend", "behavioral", "Spend on the shop's brands.", spend)
+    share = _ratio("private_label_spend", "revenue")
+    yield _trait("private_label_share", "behavioral", "Its share of the spend.", share)
+    coupons = _orders("sum", of="properties.coupon_discount")
+    yield _trait("coupon_amount", "value", "What was saved with coupons.", coupons)
+    coupons = _orders("count", of="properties.coupon_discount")
+    yield _trait("coupon_orders", "behavioral", "Baskets with a coupon.", coupons)
+    share = _ratio("coupon_orders", "orders")
+    yield _trait("coupon_order_share", "behavioral", "Share of baskets with a coupon.", share)
+    # The manufacturer refunds a coupon to the shop, so revenue holds it already.
+    saved = {"formula": "discount_amount / (revenue + discount_amount - coupon_amount)"}
+    description = "What was saved of the shelf price. Revenue already holds what coupons saved."
+    yield _trait("discount_amount_share", "behavioral", description, saved)
+
+
+def _campaigns() -> Iterator[_Derived]:
+    """Campaigns received, and coupons of them redeemed."""
+
+    def told(event: str, function: str, **more: Any) -> dict[str, Any]:
+        return {"aggregate": {"event": event, "function": function, **more}}
+
+    received, redeemed = "Campaign Received", "Coupon Redeemed"
+    for name, description, derived in (
+        ("coupons_redeemed", "Campaign coupons redeemed.", told(redeemed, "count")),
+        (
+            "last_redeemed_on",
+            "Day of the latest campaign coupon.",
+            told(redeemed, "last", of="properties.redeemed_on"),
+        ),
+        ("campaigns_received", "Campaigns received.", told(received, "count")),
+        (
+            "campaigns_redeemed",
+            "Campaigns with a redeemed coupon.",
+            told(redeemed, "distinct", of="properties.campaign_id"),
+        ),
+        (
+            "last_campaign_type",
+            "Type of the campaign started latest.",
+            told(received, "last", of="properties.type"),
+        ),
+        (
+            "last_campaign_starts_on",
+            "First day of that campaign.",
+            told(received, "last", of="properties.starts_on"),
+        ),
+        (
+            "last_campaign_ends_on",
+            "Last day of that campaign.",
+            told(received, "last", of="properties.ends_on"),
+        ),
+    ):
+        yield _trait(name, "behavioral", description, derived)
+
+
+def _ranks() -> Iterator[_Derived]:
+    """Where the household stands among all that ever bought."""
+    buyers = _where(_rule("orders", ">=", 1))
+    ranks = {
+        "revenue_percentile": ({"of": "revenue"}, "The share of households that spent less."),
+        "revenue_365d_percentile": (
+            {"of": "revenue_365d"},
+            "The share of households that spent less in the last 365 days.",
+        ),
+        "recency_percentile": (
+            {"of": "last_order_at", "by": "day"},
+            "The share of households that came last on an earlier day.",
+        ),
+        "frequency_percentile": ({"of": "orders"}, "The share of households with fewer orders."),
+    }
+    for name, (of, description) in ranks.items():
+        yield _trait(name, "value", description, {"rank": {**of, "among": buyers}})
+    for name, by in (("r", "recency"), ("f", "frequency"), ("m", "revenue")):
+        points = [
+            {"condition": _where(_rule(f"{by}_percentile", ">=", border)), "points": 1}
+            for border in (0, 0.2, 0.4, 0.6, 0.8)
+        ]
+        description = f"The fifth of households by {by}: 5 is the upper one."
+        yield _trait(f"{name}_score", "value", description, {"score": {"points": points}})
+
+
+def _labels() -> Iterator[_Derived]:
+    """What the labels of products (see `orders.py`) say of who buys them."""
+    for label, products in _SHARES.items():
+        spend = _orders("sum", of=f"properties.labels.{label}")
+        yield _trait(f"{label}_spend", "psychographic", f"Spend on {products}.", spend)
+        share = _ratio(f"{label}_spend", "revenue")
+        yield _trait(f"{label}_share", "psychographic", f"Share of the spend on {products}.", share)
+    for label, (dimension, products) in _YEARLY.items():
+        count = _orders("count", of=f"properties.labels.{label}", within="365d")
+        description = f"Baskets of the last 365 days with {products}."
+        yield _trait(f"{label.replace('-', '_')}_orders_365d", dimension, description, count)
+    baby = _orders("last", where=_where(_labelled("baby")))
+    yield _trait("last_baby_order_at", "needs", "The latest basket with baby care.", baby)
+    pets = _where(_labelled("dog"), _labelled("cat"), combinator="or")
+    description = "The latest basket with something for a dog or cat."
+    yield _trait("last_pet_order_at", "needs", description, _orders("last", where=pets))
+
+
+def _labelled(label: str) -> dict[str, Any]:
+    return _rule(f"properties.labels.{label}", "notNull")

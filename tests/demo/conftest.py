@@ -1,12 +1,11 @@
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from service.demo.households import Customer, customers
+from service.demo.given import given_traits
+from service.demo.journey import Journey
 from service.demo.tables import Tables, read_tables
-
-NOW = datetime(2026, 11, 22, tzinfo=UTC)
+from tests.demo import oracle
 
 
 @pytest.fixture(scope="session")
@@ -15,10 +14,13 @@ def tables() -> Tables:
 
 
 @pytest.fixture(scope="session")
-def households(tables: Tables) -> list[Customer]:
-    return customers(tables, NOW)
+def journey(tables: Tables) -> Journey:
+    return Journey.of(tables, oracle.NOW)
 
 
 @pytest.fixture(scope="session")
-def traits(households: list[Customer]) -> dict[str, dict[str, Any]]:
-    return {customer["customer_id"]: customer["traits"] for customer in households}
+def traits(journey: Journey) -> dict[str, dict[str, Any]]:
+    """By customer, what is told of them and what the service is to derive."""
+    derived = oracle.derived(journey)
+    told = given_traits(journey)
+    return {who: {**given, **derived[who]} for who, given in zip(derived, told, strict=True)}

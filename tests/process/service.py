@@ -1,4 +1,4 @@
-"""The command `segserve serve` as a process of its own, and a quick client for it."""
+"""The command `segserve serve`, or `run`, as a process of its own, and a quick client for it."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,9 @@ def free_port() -> int:
 class Service:
     """One service. Leaving the block kills what is left of it."""
 
-    def __init__(self, folder: Path, data_dir: Path, **environment: str) -> None:
+    def __init__(
+        self, folder: Path, data_dir: Path, command: str = "serve", **environment: str
+    ) -> None:
         self.port = free_port()
         self.errors = folder / f"stderr-{self.port}"
         usual = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
@@ -39,7 +41,7 @@ class Service:
         }
         with self.errors.open("wb") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "service", "serve"],
+                [sys.executable, "-m", "service", command],
                 env=usual | settings | environment,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
