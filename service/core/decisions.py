@@ -93,7 +93,9 @@ class Patch:
     written: Written
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, as one is made for each customer of a batch: setting so many members would take twice
+# as long as all else that is done for it before it is decided.
+@dataclass(slots=True)
 class Input:
     """New facts about a customer: a patch of given traits, when and by whom; and the patches and
     events of messages, in any order. `orders`: all that count, if what is known of some changed;

@@ -120,7 +120,8 @@ class _Reading:
             event = _event_name(kind, body)
         guest = self.guest(event, properties or {}, own)
         if kind != "merge":
-            self.customer_id = naming_of(body, guest, self.terms.namer)
+            if guest is not None or self.customer_id is None:
+                self.customer_id = naming_of(body, guest, self.terms.namer)
             self.faults += nobodys(body)
         traits = self.traits(kind, body, own)
         if self.message_id is None:
@@ -172,6 +173,9 @@ class _Reading:
             return merging(body, told, terms.namer)
         assert self.customer_id is not None  # noqa: S101 - named by now
         naming = Naming(self.customer_id)
+        beside = guest or traits or kind == "alias" or "anonymousId" in body
+        if not beside and "externalIds" not in context:
+            return naming  # as most that servers send
         claims_of(naming, body, context, traits, guest, told, terms.namer)
         if kind == "alias":
             alias(naming, body, told, terms.namer)
