@@ -152,11 +152,15 @@ def test_an_aggregate_is_seen_the_same_until_it_changes(random: Random, zone: tz
     for watched in catalog.outlook.watched.values():
         timeline = histories[watched.aggregate.series.key]
         seen = watched.out(watched.value(timeline, now), now)
-        change = watched.next_change(timeline, now)
-        at = next_window_change(watched.aggregate, timeline.times, now, zone)
-        while at is not None and (change is None or at < change):
-            assert watched.out(watched.value(timeline, at), now) == seen
-            at = next_window_change(watched.aggregate, timeline.times, at, zone)
+        standing = watched.standing(timeline, now)
+        for change in (watched.next_change(timeline, now), standing.until):
+            at = next_window_change(watched.aggregate, timeline.times, now, zone)
+            while at is not None and (change is None or at < change):
+                assert watched.out(watched.value(timeline, at), now) == seen
+                at = next_window_change(watched.aggregate, timeline.times, at, zone)
+        later = now + random.randrange(60 * DAY)
+        if watched.standing(timeline, later).out == standing.out:
+            assert watched.out(watched.value(timeline, later), later) == seen
 
 
 def passing(*rules: dict[str, Any], derived: dict[str, dict[str, Any]] | None = None) -> Catalog:
