@@ -22,7 +22,7 @@ from service.core.interpreting import evaluate
 from service.core.operators import OPERATORS, Operand
 from service.core.parsing import Invalid, Schema, parse_condition
 from service.core.traits import TraitType
-from tests.core import strategies
+from tests.core import pools, strategies
 
 TYPES = {
     "last_order_at": TraitType.INSTANT,
@@ -184,8 +184,8 @@ def truths(condition: Condition, profiles: list[dict[str, Any]]) -> list[Truth]:
         evaluate(condition, profile, Moment(now, UTC), memberships)
         for profile in profiles
         for now, memberships in (
-            (strategies.NOWS[0], frozenset[str]().__contains__),
-            (strategies.NOWS[3], bool),
+            (pools.NOWS[0], frozenset[str]().__contains__),
+            (pools.NOWS[3], bool),
         )
     ]
 
@@ -212,32 +212,32 @@ POLICIES: tuple[dict[str, Any], ...] = (
 
 def operands_of(operator: str) -> list[Any]:
     """Every value of the generator's pools, and pairs and lists of them that lie close."""
-    values = [*strategies.TEXTS, *strategies.NUMBERS, True, False, *strategies.DAYS,
-              *strategies.INSTANTS, *strategies.VERSIONS, *strategies.LISTS, *strategies.OBJECTS,
-              *strategies.AMOUNTS[-3:], "true", "null", "age", "not Brno"]  # fmt: skip
+    values = [*pools.TEXTS, *pools.NUMBERS, True, False, *pools.DAYS,
+              *pools.INSTANTS, *pools.VERSIONS, *pools.LISTS, *pools.OBJECTS,
+              *pools.AMOUNTS[-3:], "true", "null", "age", "not Brno"]  # fmt: skip
     match OPERATORS[operator].operand:
         case Operand.NONE:
             return [None]
         case Operand.LIST:
-            items = [*strategies.ITEMS, *strategies.TEXTS, True, "vip, new", "vip or new", 10_000]
+            items = [*pools.ITEMS, *pools.TEXTS, True, "vip, new", "vip or new", 10_000]
             return (
                 [[item] for item in items]
                 + [["vip", item] for item in items]
                 + [[item, "vip", "new"] for item in items]
             )
         case Operand.PAIR:
-            ends = (0, 1, 1.5, 10_000, "1", "1.10", "v1.0.0", *strategies.DAYS[:5])
+            ends = (0, 1, 1.5, 10_000, "1", "1.10", "v1.0.0", *pools.DAYS[:5])
             return [[low, high] for low, high in itertools.product(ends, ends)]
         case Operand.TEXT:
-            return [*strategies.PARTS, *strategies.TEXTS]
+            return [*pools.PARTS, *pools.TEXTS]
         case Operand.PATTERN:
-            return [*strategies.PATTERNS, r"\d+", r"\\d+", "”", "““"]
+            return [*pools.PATTERNS, r"\d+", r"\\d+", "”", "““"]
         case Operand.DURATION:
-            return [*strategies.DURATIONS]
+            return [*pools.DURATIONS]
         case Operand.VERSION:
-            return [*strategies.VERSIONS]
+            return [*pools.VERSIONS]
         case Operand.DISTANCE:
-            return [{**at, "km": km} for at in strategies.GOOD_POINTS for km in (0.001, 184, 184.8)]
+            return [{**at, "km": km} for at in pools.GOOD_POINTS for km in (0.001, 184, 184.8)]
         case Operand.SAMPLE:
             return [
                 {"percent": percent, "salt": salt}
@@ -249,10 +249,10 @@ def operands_of(operator: str) -> list[Any]:
 
 def near_rules(shape: strategies.Shape) -> Iterator[Condition]:
     """All rules of one field and operator that parse."""
-    schema = Schema(zone=UTC, types=strategies.TYPES)
+    schema = Schema(zone=UTC, types=pools.TYPES)
     wheres: list[dict[str, Any]] = [{"value": value} for value in operands_of(shape.operator.name)]
     if shape.operator.fields:
-        wheres += [{"value": name, "valueSource": "field"} for name in strategies.FIELDS]
+        wheres += [{"value": name, "valueSource": "field"} for name in pools.FIELDS]
     for where, policy in itertools.product(wheres, POLICIES):
         rule = {"field": shape.field, "operator": shape.operator.name, **where, **policy}
         with suppress(Invalid):
@@ -277,7 +277,7 @@ def test_rules_that_share_a_summary_share_their_truth() -> None:
 def test_trees_that_share_a_summary_share_their_truth(documents: Any, random: Random) -> None:
     """Random trees, and each with one thing changed a dozen times: a combinator, a negation, the
     way its rules are grouped, a rule's value, policy or field."""
-    schema = Schema(zone=UTC, types=strategies.TYPES)
+    schema = Schema(zone=UTC, types=pools.TYPES)
     conditions = []
     for document in documents:
         for changed in [document, *(mutated(document, random) for _ in range(12))]:

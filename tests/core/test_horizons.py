@@ -17,7 +17,7 @@ from service.core.instants import DAY, HOUR, LAST, from_datetime, parse_duration
 from service.core.lookahead import Ahead
 from service.core.parsing import Schema
 from service.core.traits import TraitType
-from tests.core import strategies
+from tests.core import pools, strategies
 from tests.core.specification import keys_of, members
 
 FACTOR = int(os.environ.get("SEGSERVE_FUZZ_FACTOR", "1"))
@@ -139,7 +139,7 @@ def test_no_catalog_changes_before_its_bound() -> None:
             definitions.append(
                 Definition(f"s{place}", 1, "", draw(shape), scheme, place if scheme else None)
             )
-        return compile_catalog(definitions, Schema(zone=zone, types=strategies.TYPES))
+        return compile_catalog(definitions, Schema(zone=zone, types=pools.TYPES))
 
     @settings(
         max_examples=40 * FACTOR,

@@ -20,9 +20,9 @@ from service.core.parsing import (
     parse_condition,
 )
 from service.core.traits import TraitType
-from tests.core import strategies
+from tests.core import pools, strategies
 
-TYPES = strategies.TYPES
+TYPES = pools.TYPES
 SCHEMA = Schema(zone=UTC, types=TYPES)
 
 
@@ -367,7 +367,7 @@ def test_conditions_broken_in_one_place(document: Any, data: st.DataObject) -> N
 
 
 @_fuzz
-@given(strategies.groups(strategies.rules()), st.sampled_from(strategies.ZONES))
+@given(strategies.groups(strategies.rules()), st.sampled_from(pools.ZONES))
 def test_what_parses_has_a_sentence(document: Any, zone: Any) -> None:
     schema = Schema(zone=zone, types=TYPES)
     found = refusals(document, schema)

@@ -26,7 +26,7 @@ from service.core.proofs.goals import NOT_TRUE, TRUE, Goal, Place
 from service.core.proofs.refuting import Budget, World, refute
 from service.core.proofs.schemes import prove_scheme
 from service.core.proofs.times import longest, shortest
-from tests.core import strategies
+from tests.core import pools, strategies
 from tests.core.specification import members
 
 _fuzz = settings(
@@ -94,14 +94,14 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "b": (1, 2, "Brno", "2026-11-20T09:00:00Z", True),
     "name": ("Brno", "BRNO", "brno", "Praha", "praha", "no", "br", "", 1),
     "vip": (True, False, "true", 1),
-    "seen": (*strategies.INSTANTS, "2026-10-19", "2026-11-20", "2024-01-01", "2027-02-01", "x"),
+    "seen": (*pools.INSTANTS, "2026-10-19", "2026-11-20", "2024-01-01", "2027-02-01", "x"),
     "born": ("2026-11-20", "2026-11-20T10:00:00Z", "2000-02-29"),
     "app": ("1.2", "1.2.0", "1.1", "1.10", "2", "x", 1.2),
     "tags": ([], ["vip"], ["new"], ["VIP", "New"], ["other"], "vip"),
     "home": (PRAGUE, BRNO, {"lat": 0, "lon": 180}, {"lat": 49.6, "lon": 15.5}, {}),
     "customer_id": tuple(f"c-{number}" for number in range(40)),
 }  # fmt: skip
-SCHEMA = Schema(zone=UTC, types=strategies.TYPES)
+SCHEMA = Schema(zone=UTC, types=pools.TYPES)
 
 
 def rule(field: str, operator: str, value: Any = None, **more: Any) -> dict[str, Any]:
@@ -424,7 +424,7 @@ _YEAR_9800 = instants.from_datetime(datetime(9800, 1, 1, tzinfo=UTC))
     st.one_of(st.integers(_YEAR_200, _YEAR_9800), strategies.nows()),
     st.one_of(st.integers(1, 36), st.integers(1, 999_999)),
     st.sampled_from(("mo", "y", "d")),
-    st.sampled_from(strategies.ZONES),
+    st.sampled_from(pools.ZONES),
     st.sampled_from((-1, 1)),
 )
 def test_no_window_is_shorter_or_longer_than_proofs_take_it_for(

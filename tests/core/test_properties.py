@@ -34,7 +34,7 @@ from service.core.traits import (
     read,
     version_key,
 )
-from tests.core import strategies
+from tests.core import pools, strategies
 
 _fuzz = settings(
     max_examples=300,
@@ -42,7 +42,7 @@ _fuzz = settings(
     database=None,
     suppress_health_check=list(HealthCheck),
 )
-SCHEMA = Schema(zone=UTC, types=strategies.TYPES)
+SCHEMA = Schema(zone=UTC, types=pools.TYPES)
 
 
 @_fuzz
@@ -444,7 +444,7 @@ def test_samples_are_spread_evenly_and_by_salt() -> None:
 @_fuzz
 @given(
     st.integers(instants.FIRST, instants.LAST),
-    st.sampled_from(strategies.ZONES),
+    st.sampled_from(pools.ZONES),
 )
 def test_instants_print_and_parse(instant: int, zone: Any) -> None:
     text = instants.format_instant(instant)
@@ -453,7 +453,7 @@ def test_instants_print_and_parse(instant: int, zone: Any) -> None:
 
 
 @_fuzz
-@given(st.dates(date(2, 1, 1), date(9998, 12, 31)), st.sampled_from(strategies.ZONES))
+@given(st.dates(date(2, 1, 1), date(9998, 12, 31)), st.sampled_from(pools.ZONES))
 def test_days_follow_each_other_without_a_gap(day: date, zone: Any) -> None:
     start, end = instants.start_of_day(day, zone), instants.end_of_day(day, zone)
     assert 22 * instants.HOUR <= end - start <= 26 * instants.HOUR
@@ -465,8 +465,8 @@ def test_days_follow_each_other_without_a_gap(day: date, zone: Any) -> None:
 @_fuzz
 @given(
     st.datetimes(datetime(1950, 1, 1), datetime(2100, 1, 1)),  # noqa: DTZ001
-    st.sampled_from(strategies.DURATIONS[:-1]),
-    st.sampled_from(strategies.ZONES),
+    st.sampled_from(pools.DURATIONS[:-1]),
+    st.sampled_from(pools.ZONES),
 )
 def test_a_shift_there_and_back_ends_within_days(moment: Any, text: str, zone: Any) -> None:
     instant = instants.from_datetime(moment)

@@ -19,7 +19,7 @@ from service.core.instants import Moment
 from service.core.interpreting import evaluate
 from service.core.parsing import Invalid, Schema, parse_condition
 from service.core.traits import TraitType
-from tests.core import strategies
+from tests.core import pools, strategies
 
 FIXTURES: list[dict[str, Any]] = json.loads(
     (Path(__file__).parents[1] / "cases" / "querybuilder" / "fixtures.json").read_text("utf-8")
@@ -29,7 +29,7 @@ SAID_IN_JSONLOGIC = [
     pytest.param(each, id=each["name"]) for each in FIXTURES if each.get("jsonlogic") is not None
 ]
 REFUSED = [pytest.param(each, id=each["name"]) for each in FIXTURES if "refused" in each]
-SCHEMA = Schema(zone=UTC, types=strategies.TYPES)
+SCHEMA = Schema(zone=UTC, types=pools.TYPES)
 NOW = Moment(0, UTC)
 
 

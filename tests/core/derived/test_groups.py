@@ -13,9 +13,9 @@ from service.core.instants import DAY, Moment, format_instant
 from service.core.interpreting import evaluate
 from service.core.parsing import Invalid, Schema, parse_condition
 from service.core.traits import TraitType
-from tests.core import strategies
+from tests.core import pools, strategies
 
-SCHEMA = Schema(UTC, strategies.TYPES)
+SCHEMA = Schema(UTC, pools.TYPES)
 NOW = 1_790_000_000_000_000
 
 
@@ -23,14 +23,12 @@ def _nobody(key: str) -> Truth:
     raise AssertionError(key)
 
 
-@given(
-    strategies.groups(strategies.rules()), strategies.profiles(5), st.sampled_from(strategies.ZONES)
-)
+@given(strategies.groups(strategies.rules()), strategies.profiles(5), st.sampled_from(pools.ZONES))
 def test_a_compiled_group_says_what_the_interpreter_says(
     document: Any, profiles: list[dict[str, Any]], zone: Any
 ) -> None:
     try:
-        condition = parse_condition(document, Schema(zone, strategies.TYPES))
+        condition = parse_condition(document, Schema(zone, pools.TYPES))
     except Invalid:
         return
     test = groups.compiled(condition)
