@@ -261,7 +261,10 @@ async def _settle(
     others = await _lock_others(connection, served, sorted(tellers.keys() - ours.keys()), tellers)
     orders = await events.counted_orders(connection, sorted(tellers), derivations)
     looked_at = Input({}, now, source="orders", seen=False)
-    for who in tellers.keys() & ours.keys():
+    # Whose own work came too late is looked at like those who have none.
+    late = tellers.keys() & ours.keys() - given.keys()
+    others |= {who: ours[who] for who in late if ours[who].decided_at is not None}
+    for who in tellers.keys() & given.keys():
         told[who] = replace(given[who] or looked_at, orders=orders.get(who, ()))
     asked = {
         who: (state, replace(looked_at, orders=orders.get(who, ())))

@@ -6,6 +6,8 @@ from sqlalchemy import text
 
 from service.core.instants import SECOND, format_instant
 from tests.api.asking import refused
+from tests.api.telling import order, segments, track
+from tests.api.test_tracking import make, taken, told
 from tests.contracts.test_errors import shaped
 from tests.running import NOW, Clock
 from tests.serving import Service
@@ -335,3 +337,19 @@ def test_a_path_that_ends_as_a_route_does_is_nobodys_id(fresh: Service) -> None:
     assert fresh.ask("delete", "/customers/bob/export").status_code == 405
     assert fresh.get("/customers/bob%2Fexport")["customer_id"] == "bob/export"
     assert fresh.ask("delete", "/customers/bob%2Fexport").status_code == 200
+
+
+def test_whose_order_others_tell_of_is_decided_though_what_they_sent_comes_too_late(
+    fresh: Service,
+) -> None:
+    key, clock = make(fresh), clock_of(fresh)
+    fresh.save("refunded", ("refunds", ">=", 1))
+    old = {**order("c-1", None, 1), "timestamp": format_instant(NOW - SECOND)}
+    taken(fresh, key, old)
+    erase(fresh, "c-1")
+    clock.now += SECOND
+    taken(fresh, key, {**order("c-1", None, 2), "timestamp": format_instant(clock.now)})
+    refund = track("Order Refunded", "c-2", None, 3, order_id="o-2", total=5)
+    taken(fresh, key, {**old, "messageId": "m-4"}, refund)
+    assert told(fresh) == [("erased", "")]
+    assert segments(fresh, "c-1") == ["refunded"]
