@@ -1,70 +1,18 @@
 """What is claimed of a definition, where, and in which words; and what is not claimed."""
 
-import sys
-from datetime import UTC
-from types import FrameType
 from typing import Any
 
 import pytest
 
-from service.core.catalog import Definition, Segment, compile_catalog, segment_of
-from service.core.parsing import Schema, parse_condition
+from service.core.catalog import Definition, Segment, segment_of
+from service.core.parsing import parse_condition
 from service.core.proofs.definitions import prove
 from service.core.proofs.findings import Code, Finding, Severity
-from service.core.proofs.schemes import prove_scheme
-from service.core.traits import TraitType
-
-SCHEMA = Schema(
-    zone=UTC,
-    types={
-        "total_spent": TraitType.MONEY,
-        "age": TraitType.NUMBER,
-        "name": TraitType.STRING,
-        "seen": TraitType.INSTANT,
-        "born": TraitType.DATE,
-        "home": TraitType.POINT,
-        "app": TraitType.VERSION,
-        "tags": TraitType.LIST,
-    },
-)
-
-
-def rule(field: str, operator: str, value: Any = None, **more: Any) -> dict[str, Any]:
-    return {"field": field, "operator": operator, "value": value} | more
-
-
-def every(*rules: Any, **more: Any) -> dict[str, Any]:
-    return {"combinator": "and", "rules": list(rules)} | more
-
-
-def some(*rules: Any, **more: Any) -> dict[str, Any]:
-    return {"combinator": "or", "rules": list(rules)} | more
-
-
-def beside(field: str, operator: str, value: Any) -> dict[str, Any]:
-    return rule(field, operator, value, valueSource="field")
-
-
-def sample(percent: float, **more: Any) -> dict[str, Any]:
-    return rule("customer_id", "sample", {"percent": percent, "salt": "x"}, **more)
-
-
-def near(lat: float, lon: float, km: float) -> dict[str, Any]:
-    return rule("home", "withinDistance", {"lat": lat, "lon": lon, "km": km})
-
+from tests.core.proving import SCHEMA, beside, every, near, proved, rule, sample, some
 
 ADULT = rule("segment:adult", "=", True)
 NO_TEAM = rule("segment:team", "!=", True)
 NO_ADULT = rule("segment:adult", "!=", True)
-BASE = compile_catalog(
-    [
-        Definition("team", 1, "team", None),
-        Definition("adult", 1, "adult", every(rule("age", ">=", 18))),
-        Definition("gold", 1, "gold", every(rule("total_spent", ">=", 100)), "tier", 1),
-        Definition("silver", 1, "silver", every(rule("total_spent", ">=", 10)), "tier", 2),
-    ],
-    SCHEMA,
-)
 
 # The condition; the code, the rule to look at, the part that is in vain ("": all), the sentence.
 CLAIMED: list[tuple[dict[str, Any], Code, str, str, str]] = [
@@ -264,10 +212,6 @@ NOT_CLAIMED = [
 ]  # fmt: skip
 
 
-def proved(document: dict[str, Any]) -> list[Finding]:
-    return prove(parse_condition(document, SCHEMA, ""), BASE.segments, "")
-
-
 @pytest.mark.parametrize(("document", "code", "pointer", "part", "detail"), CLAIMED)
 def test_claims(document: Any, code: Code, pointer: str, part: str, detail: str) -> None:
     assert proved(document) == [Finding(code, pointer, detail, part)]
@@ -308,169 +252,3 @@ def test_definitions_that_refer_in_a_circle_are_survived() -> None:
 def test_what_is_refused() -> None:
     refused = {code for code in Code if Finding(code, "", "", "").severity is Severity.REFUSE}
     assert refused == {Code.CONTRADICTORY, Code.SAME_PRIORITY}
-
-
-# Schemes
-
-
-def cell(key: str, priority: int, *rules: Any) -> Segment:
-    document = every(*rules)
-    condition = parse_condition(document, SCHEMA)
-    return segment_of(Definition(key, 1, key, document, "tier", priority), condition)
-
-
-def told(*cells: Segment, **more: Any) -> list[tuple[str, Code, str, str]]:
-    found = prove_scheme(cells, BASE.segments, **more)
-    return [
-        (key, each.code, each.pointer, each.detail)
-        for key, findings in found.items()
-        for each in findings
-    ]
-
-
-def spent(key: str, priority: int, least: float) -> Segment:
-    return cell(key, priority, rule("total_spent", ">=", least))
-
-
-def test_tiers_that_hold_each_other_are_what_priorities_are_for() -> None:
-    assert told(spent("gold", 1, 100), spent("silver", 2, 10), spent("rest", 3, 0)) == []
-
-
-def test_tiers_in_the_wrong_order_are_shadowed() -> None:
-    assert told(spent("silver", 1, 10), spent("gold", 2, 100)) == [
-        (
-            "gold", Code.SHADOWED_IN_SCHEME, "/condition",
-            "gold never has a member: whoever meets it is taken by silver, which comes first in "
-            "tier.",
-        )
-    ]  # fmt: skip
-
-
-def test_several_segments_shadow_one_together() -> None:
-    young = cell("young", 1, rule("age", "<=", 20))
-    old = cell("old", 2, rule("age", ">", 20))
-    some_age = cell("some-age", 3, rule("age", "between", [10, 30]), rule("name", "notNull"))
-    assert told(young, old, some_age) == [
-        (
-            "some-age", Code.SHADOWED_IN_SCHEME, "/condition",
-            "some-age never has a member: whoever meets it is taken by young and old, which come "
-            "first in tier.",
-        )
-    ]  # fmt: skip
-
-
-def test_an_impossible_segment_is_not_told_to_be_shadowed() -> None:
-    never = cell("never", 2, rule("age", ">", 20), rule("age", "<", 10))
-    assert told(cell("old", 1, rule("age", ">", 20)), never) == []
-
-
-def test_two_segments_of_one_priority() -> None:
-    assert told(cell("old", 1, rule("age", ">", 20)), cell("new", 1, rule("age", "<", 5))) == [
-        (
-            "old", Code.SAME_PRIORITY, "/priority",
-            "new has priority 1 in tier already, so nothing says which of the two a customer goes "
-            "to; give each its own.",
-        )
-    ]  # fmt: skip
-
-
-def test_ranges_that_run_into_each_other() -> None:
-    teens = cell("teens", 1, rule("age", "between", [10, 20]))
-    adults = cell("adults", 2, rule("age", "between", [20, 60]))
-    assert told(teens, adults) == [
-        (
-            "adults", Code.PRIORITY_OVERLAP, "/priority",
-            "Some customers fit both teens and adults, for example with age 20; teens takes them, "
-            "as its priority 1 comes before 2.",
-        )
-    ]  # fmt: skip
-
-
-def test_windows_that_run_into_each_other() -> None:
-    new = cell("new", 1, rule("seen", "withinLast", "1mo"))
-    lapsed = cell("lapsed", 2, rule("seen", "notWithinLast", "20d"))
-    assert told(new, lapsed) == [
-        (
-            "lapsed", Code.PRIORITY_OVERLAP, "/priority",
-            "Some customers fit both new and lapsed; new takes them, as its priority 1 comes "
-            "before 2.",
-        )
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        [rule("name", "=", "Eva")],
-        [rule("age", ">", 20)],
-        [rule("age", "<", 10), rule("name", "=", "Eva")],
-        [rule("age", "<", 5)],
-    ],
-)
-def test_no_noise_about_other_traits_nor_about_what_is_apart(other: list[Any]) -> None:
-    wide = cell("wide", 2, rule("age", "between", [1, 20]))
-    findings = told(cell("other", 1, *other), wide)
-    assert [code for _, code, _, _ in findings] == (
-        [Code.PRIORITY_OVERLAP] if other == [rule("age", "<", 5)] else []
-    )
-
-
-def test_a_list_in_a_scheme_shadows_nobody() -> None:
-    by_hand = segment_of(Definition("by-hand", 1, "by-hand", None, "tier", 1), None)
-    assert told(by_hand, spent("gold", 2, 100)) == []
-
-
-def test_of_segments_before_the_saved_one_nothing_is_told() -> None:
-    cells = [spent("silver", 1, 10), spent("gold", 2, 100), spent("diamond", 3, 1_000)]
-    assert [key for key, *_ in told(*cells, saved="diamond")] == ["diamond"]
-    assert [key for key, *_ in told(*cells, saved="silver")] == ["gold", "diamond"]
-
-
-# Bounds
-
-HUGE = {
-    "same field": every(*(rule("a", "!=", n) for n in range(1_000))),
-    "fields": every(*(rule(f"a{n}", ">", n) for n in range(1_000))),
-    "alternatives": some(*(rule("a", "=", n) for n in range(1_000))),
-    "alternative fields": some(*(rule(f"a{n}", "=", n) for n in range(1_000))),
-    "choices": every(
-        *(some(rule(f"a{n % 7}", ">", n), rule(f"b{n % 5}", "<", n)) for n in range(500))
-    ),
-    "texts": every(*(rule("a", "contains", f"a{n}") for n in range(1_000))),
-    "lists": every(
-        *(rule("a", "in", [f"{n}.{m}" for m in range(500)] + ["z"]) for n in range(200))
-    ),
-    "circles": every(*(near(50, n / 10, 20_000) for n in range(1_000))),
-    "pairs": some(*(beside(f"a{n % 9}", "<", f"a{n % 7}") for n in range(1_000))),
-    "members": some(*(rule("segment:silver", "=", n % 2 == 0) for n in range(1_000))),
-    "nested": every(
-        *(
-            some(*(every(rule(f"a{n}", ">", m), rule(f"a{m}", "<", n)) for m in range(5)))
-            for n in range(100)
-        )
-    ),
-}
-
-
-@pytest.mark.parametrize("name", HUGE)
-def test_a_huge_condition_takes_bounded_work(name: str) -> None:
-    """Each makes fewer than 300,000 calls; work that grows with the square would make millions."""
-    condition = parse_condition(HUGE[name], SCHEMA)
-    calls = 0
-
-    def count(frame: FrameType, event: str, argument: object) -> None:
-        nonlocal calls
-        calls += event == "call"
-
-    sys.setprofile(count)
-    try:
-        prove(condition, BASE.segments)
-    finally:
-        sys.setprofile(None)
-    assert 0 < calls < 300_000
-
-
-def test_a_contradiction_among_a_thousand_rules_is_found() -> None:
-    rules = [rule(f"a{n}", ">", n) for n in range(999)]
-    (finding,) = proved(every(*rules, rule("a7", "=", 0)))
-    assert finding.detail == "No customer can match: a7 is 0 here, and is more than 7 in rule 8."

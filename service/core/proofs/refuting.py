@@ -6,8 +6,11 @@ a pair of fields, can't meet its demands. Goals are refuted when every branch cl
 bounded: past its budget nothing is claimed.
 """
 
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC
+from operator import itemgetter
 
 from service.core.catalog import Segment
 from service.core.comparisons import Truth
@@ -19,11 +22,16 @@ from service.core.proofs.values import possible
 
 # Choices within choices that are followed.
 DEPTH = 48
+# Mates ahead in a scheme whose fields are told with those of a membership.
+MATES = 64
 # What a look at a field costs beside its demands.
 CHECK_STEPS = 4
 _TIMELESS = Moment(0, UTC)  # membership is asked of a settled answer
 
 Core = tuple[Demand, ...]
+
+
+_first = itemgetter(0)
 
 
 class Exhausted(Exception):
@@ -50,6 +58,7 @@ class World:
         self.segments = segments
         self._fields: dict[int, frozenset[str]] = {}
         self._fields_through: dict[str, frozenset[str]] = {}
+        self._schemes: dict[str, list[tuple[int, Segment]]] | None = None
 
     def fields(self, node: Condition) -> frozenset[str]:
         """The names of the fields that a node looks at, itself or through segments."""
@@ -72,7 +81,9 @@ class World:
         if found is None:
             # Nothing yet for who asks again meanwhile: definitions may refer in a circle.
             self._fields_through[key] = frozenset()
-            goals = self.consequences(key, member=True)
+            # Of many mates the fields are left out: less is proved then, and nothing wrong.
+            few = self.number_ahead(key) <= MATES
+            goals = self.consequences(key, member=True) if few else []
             found = frozenset[str]().union(*(self.fields(goal.node) for goal in goals))
             self._fields_through[key] = found
         return found
@@ -83,18 +94,30 @@ class World:
         segment = self.segments.get(key)
         return segment is not None and segment.condition is not None
 
+    def number_ahead(self, key: str) -> int:
+        """How many segments take customers from this one: those before it in its scheme."""
+        segment = self.segments.get(key)
+        if segment is None or segment.definition.scheme is None:
+            return 0
+        priority = segment.definition.priority
+        return 0 if priority is None else bisect_left(self._mates(segment), priority, key=_first)
+
     def ahead_of(self, key: str) -> list[Segment]:
-        """The segments that take customers from this one: those before it in its scheme."""
-        place = self.segments[key].definition
-        if place.scheme is None or place.priority is None:
-            return []
-        return [
-            other
-            for other in self.segments.values()
-            if other.definition.scheme == place.scheme
-            and other.definition.priority is not None
-            and other.definition.priority < place.priority
-        ]
+        """Those segments, by priority."""
+        mates = self._mates(self.segments[key])[: self.number_ahead(key)]
+        return [mate for _, mate in mates]
+
+    def _mates(self, segment: Segment) -> list[tuple[int, Segment]]:
+        """The segments of a segment's scheme with their priorities, by these."""
+        if self._schemes is None:
+            self._schemes = defaultdict(list)
+            for each in self.segments.values():
+                if each.definition.scheme is not None and each.definition.priority is not None:
+                    place = each.definition.priority, each
+                    self._schemes[each.definition.scheme].append(place)
+            for mates in self._schemes.values():
+                mates.sort(key=_first)
+        return self._schemes.get(segment.definition.scheme or "", [])
 
     def consequences(self, key: str, member: bool, pointer: str = "") -> list[Goal]:
         """What being a member, or not, says of conditions; asked by the rule at `pointer`."""
