@@ -99,6 +99,10 @@ _SHARES = {
     "gourmet": "fish, specialty cheese, imported and ultra-premium wine",
     "fresh": "produce, meat, fish and the salad bar",
 }
+_DEPARTMENTS = {
+    "deli": "DELI", "drugstore": "DRUG GM", "meat": "MEAT", "pastry": "PASTRY",
+    "produce": "PRODUCE",
+}  # fmt: skip
 _YEARLY: Mapping[str, tuple[Dimension, str]] = {
     "organic": ("psychographic", "an organic product"),
     "prepaid-mobile": ("technographic", "airtime or accessories of a prepaid phone"),
@@ -268,7 +272,11 @@ def _ranks() -> Iterator[_Derived]:
 
 
 def _labels() -> Iterator[_Derived]:
-    """What the labels of products (see `orders.py`) say of who buys them."""
+    """What departments, and the labels of products (see `orders.py`), say of who buys there."""
+    for name, department in _DEPARTMENTS.items():
+        count = _orders("count", of=f"properties.departments.{department}")
+        description = f"Baskets with something of the department {department}."
+        yield _trait(f"{name}_orders", "behavioral", description, count)
     for label, products in _SHARES.items():
         spend = _orders("sum", of=f"properties.labels.{label}")
         yield _trait(f"{label}_spend", "psychographic", f"Spend on {products}.", spend)

@@ -15,6 +15,11 @@ from service.demo.journey import Flags, Journey, counts, ratio, smaller
 
 # As of when the known answers are.
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
+# None of these sells fuel.
+DEPARTMENTS = {
+    "deli": "DELI", "drugstore": "DRUG GM", "meat": "MEAT", "pastry": "PASTRY",
+    "produce": "PRODUCE",
+}  # fmt: skip
 
 
 def derived(journey: Journey) -> dict[str, dict[str, Any]]:
@@ -145,7 +150,12 @@ def _product_groups(journey: Journey) -> dict[str, Any]:
     own_brand = journey.spend(
         journey.lines_of(np.asarray(journey.tables.products["brand"] == "Private"))
     )
+    departments = {
+        name: journey.baskets_with(lines(rf"^{department}\|"))
+        for name, department in DEPARTMENTS.items()
+    }
     return {
+        **{f"{name}_orders": journey.orders(of) for name, of in departments.items()},
         **{f"{name}_share": ratio(journey.spend(of), total) for name, of in values.items()},
         **{
             f"{name.replace('-', '_')}_orders_365d": journey.orders(of & year)
