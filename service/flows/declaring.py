@@ -5,8 +5,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from service.core import consent
 from service.core.derived.definitions import kinds_in
 from service.core.derived.ready_made import READY_MADE
+from service.core.exclusion import FLAGS
 from service.core.parsing import Invalid, Problem
 from service.core.traits import TraitType, type_english
 from service.core.written import fields_written, made_of, reads_written, touches
@@ -59,7 +61,7 @@ class Declarations:
         after: Mapping[str, Any],
         may: May,
     ) -> None:
-        """Have the catalog follow a declaration. Raises Invalid where a trait can't be derived so,
+        """Have the catalog follow a declaration. Raises Invalid where a trait can't be declared so,
         Conflict where others could not be served then, MayNotReveal, MayNotPublish."""
         rows = await catalogs.read_catalog(change.connection)
         proposed = _declared(rows, name, after)
@@ -71,8 +73,10 @@ class Declarations:
         # Beside the event loop: of many large conditions it takes a while.
         readers = await asyncio.to_thread(self._readers, rows, name)
         opened = before.get("writable_by") is not None and after.get("writable_by") is None
-        if (decides or opened) and readers.active and not may.publish:
+        active = readers.active or _leaves_out(name)
+        if (decides or opened) and active and not may.publish:
             raise MayNotPublish(name)
+        _check_own(name, after)
         if decides:
             if readers.direct and _is_gone(name, before, after):
                 detail = f"{_some(readers.direct)} read {name}, and would find nothing"
@@ -135,6 +139,29 @@ class Declarations:
             active=any(touches(read, known) for read in segments_.values())
             or any(touches(each.scorer.manifest.reads, known) for each in self._live.served.models),
         )
+
+
+def _leaves_out(name: str) -> bool:
+    """Whether a trait, or the one that it is a part of, decides who is in no segment: all active
+    ones and all figures read it."""
+    return name.partition(".")[0] in FLAGS
+
+
+def _check_own(name: str, definition: Mapping[str, Any]) -> None:
+    """Refuse what would make something else of the service's own traits: of consents, and of those
+    that leave somebody out. Raises Invalid."""
+    if name.partition(".")[0] in consent.NAMES:
+        page = "docs/consent.md"
+    elif _leaves_out(name):
+        page = "docs/identities.md"
+    else:
+        return
+    detail = f"{name} is the service's own: {page} says what it is"
+    faults = [each for each in ("type", *kinds_in(definition)) if each in definition]
+    if name in FLAGS and definition.get("type") == TraitType.BOOLEAN:
+        faults.remove("type")
+    if faults:
+        raise Invalid([Problem(f"/{each}", "bad_value", detail) for each in faults])
 
 
 def _declared(rows: CatalogRows, name: str, definition: Mapping[str, Any]) -> CatalogRows:

@@ -8,10 +8,8 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.core import consent
 from service.core.access import SYSTEM, Author
 from service.core.conditions import signed_rules
-from service.core.derived.definitions import kinds_in
 from service.core.instants import from_datetime
 from service.core.parsing import Invalid, Problem, parse_condition
 from service.core.personal import NOBODYS, Personal
@@ -208,7 +206,6 @@ class Publisher:
             before = await traits.get(change.connection, name)
             if before == definition:
                 return
-            _fixed(name, definition)
             may = May(reveal=may_reveal, publish=may_publish)
             await self._declarations.follow(change, name, before or {}, definition, may)
             await traits.declare(change.connection, name, dict(definition), change.now)
@@ -257,16 +254,6 @@ class Publisher:
         async with self.publications.change() as change:
             yield change.connection
             change.publish(cause, key, redecide=True)
-
-
-def _fixed(name: str, definition: Mapping[str, Any]) -> None:
-    """Refuse what would make something else of the traits of consent. Raises Invalid."""
-    if name.partition(".")[0] not in consent.NAMES:
-        return
-    detail = f"{name} is the service's own: docs/consent.md says what it is"
-    faults = [each for each in ("type", *kinds_in(definition)) if each in definition]
-    if faults:
-        raise Invalid([Problem(f"/{each}", "bad_value", detail) for each in faults])
 
 
 async def _store(

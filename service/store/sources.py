@@ -124,7 +124,7 @@ async def listed(
 
 async def server_only(connection: AsyncConnection) -> frozenset[str]:
     """Paths of traits that only servers write, with the paths above them that replace whole. The
-    traits that leave somebody out of everything are of them, unless they are declared otherwise."""
+    traits that leave somebody out of everything are of them, however they are declared."""
     definition = traits.c.definition
     query = select(
         traits.c.name,
@@ -132,8 +132,7 @@ async def server_only(connection: AsyncConnection) -> frozenset[str]:
         definition["type"].astext.label("type"),
     )
     declared = (await connection.execute(query)).all()
-    protected = {row.name for row in declared if row.by == "server"}
-    protected |= set(FLAGS) - {row.name for row in declared}
+    protected = {row.name for row in declared if row.by == "server"} | set(FLAGS)
     whole = {row.name for row in declared if row.type in _WHOLE}
     above = {name for name in whole if any(path.startswith(name + ".") for path in protected)}
     return frozenset(protected | above)

@@ -1,9 +1,13 @@
 """Who is left out of all segments: tests, staff and machines."""
 
+from typing import Any
+
 import pytest
 
 from tests.api.telling import found, given, identify, message, segments
+from tests.api.test_personal import keyed
 from tests.api.test_tracking import make, taken, told
+from tests.contracts.test_errors import shaped
 from tests.serving import Service
 
 
@@ -39,11 +43,56 @@ def test_a_page_leaves_nobody_out(fresh: Service) -> None:
     taken(fresh, page, identify("c-1", None, 1, is_test=True, plan="pro"))
     assert told(fresh, "page") == [("server_only", "/traits/is_test")]
     assert given(fresh.get("/customers/c-1")) == {"plan": "pro"}
-    # Unless it is declared so.
-    fresh.ask("put", "/traits/is_staff", json={"type": "boolean"})
-    fresh.runner.run(fresh.process.follower.look())
-    taken(fresh, page, identify("c-1", None, 2, is_staff=True))
-    assert given(fresh.get("/customers/c-1")) == {"plan": "pro", "is_staff": True}
+    # However it is declared.
+    for number, declaration in enumerate(({"type": "boolean"}, {"description": "Our own."}), 2):
+        assert fresh.ask("put", "/traits/is_staff", json=declaration).is_success
+        fresh.runner.run(fresh.process.follower.look())
+        taken(fresh, page, identify("c-1", None, number, is_staff=True))
+    assert given(fresh.get("/customers/c-1")) == {"plan": "pro"}
+    assert told(fresh, "page") == [("server_only", "/traits/is_test")] + 2 * [
+        ("server_only", "/traits/is_staff")
+    ]
+
+
+BY_EVENT = {"aggregate": {"event": "X", "function": "last", "of": "properties.flag"}}
+
+
+@pytest.mark.parametrize(
+    ("name", "declaration"),
+    [
+        ("is_test", {"type": "string"}),
+        ("is_staff", {"type": "list"}),
+        ("is_bot", BY_EVENT),
+        ("is_test", {"formula": "age * 2"}),
+        ("is_test.since", {"type": "date"}),
+    ],
+)
+def test_what_leaves_somebody_out_is_nothing_else(
+    fresh: Service, name: str, declaration: dict[str, Any]
+) -> None:
+    """Who may publish is told so; who may not is told what it would take to change it."""
+    fresh.save("adult", ("age", ">", 3))
+    fresh.assign("c-1", traits={"age": 5})
+    fresh.assign("c-2", traits={"age": 5, "is_test": True})
+    answer = fresh.ask("put", f"/traits/{name}", json=declaration)
+    faults = [(each["pointer"], each["code"]) for each in shaped(answer)["errors"]]
+    assert (answer.status_code, faults) == (422, [(f"/{next(iter(declaration))}", "bad_value")])
+    answer = keyed(fresh, "write")("put", f"/traits/{name}", json=declaration)
+    assert (answer.status_code, shaped(answer)["code"]) == (403, "forbidden")
+    admin = keyed(fresh, "admin")
+    items = admin("get", "/segments/adult/members").json()["items"]
+    assert [each["customer_id"] for each in items] == ["c-1"]
+
+
+def test_who_says_of_which_type_a_flag_is_may_publish(fresh: Service) -> None:
+    """From then on the text "true" leaves somebody out of all that is active, and of figures."""
+    write, publish = keyed(fresh, "write"), keyed(fresh, "write", "publish")
+    answer = write("put", "/traits/is_test", json={"type": "boolean"})
+    assert (answer.status_code, shaped(answer)["code"]) == (403, "forbidden")
+    assert write("put", "/traits/is_test", json={"description": "Not buyers."}).is_success
+    assert publish("put", "/traits/is_test", json={"type": "boolean"}).is_success
+    assert write("delete", "/traits/is_test").status_code == 403
+    assert publish("delete", "/traits/is_test").status_code == 204
 
 
 def test_nobody_who_is_left_out_is_on_a_list_either(fresh: Service) -> None:
