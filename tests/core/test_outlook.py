@@ -207,6 +207,13 @@ def test_a_count_that_falls_is_due_when_it_passes_its_cut() -> None:
     assert state.due_at == START - 2 * HOUR + 30 * DAY
 
 
+@pytest.mark.parametrize(("ago", "until"), [(29 * DAY, DAY), (20 * DAY, 5 * DAY)])
+def test_a_count_stands_until_something_leaves_or_comes(ago: int, until: int) -> None:
+    [watched] = passing(count(">=", 1)).outlook.watched.values()
+    timeline = Timeline.of([(START - ago, None), (START + 5 * DAY, None)])
+    assert watched.standing(timeline, START).until == START + until
+
+
 def test_an_event_that_passes_a_cut_is_decided() -> None:
     catalog = passing(count(">=", 8))
     decision = another(catalog, lived(catalog, 7))
