@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.api.telling import found, given
-from tests.api.test_tracking import make, taken
+from tests.api.tracking import make, taken
 from tests.serving import Service
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from service.core.instants import DAY, format_instant
-from tests.api.test_tracking import make, taken
+from tests.api.tracking import make, taken
 from tests.running import NOW
 from tests.serving import Service
 

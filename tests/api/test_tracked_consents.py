@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from service.core.instants import format_instant
-from tests.api.test_tracking import make, taken, told
+from tests.api.tracking import make, taken, told
 from tests.running import NOW
 from tests.serving import Service
 

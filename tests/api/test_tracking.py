@@ -1,68 +1,20 @@
 """`/v1`: what tracking SDKs send, as they send it, durable before the answer."""
 
-import asyncio
-import base64
 import gzip
 import json
 import zlib
 from typing import Any
 
-import httpx
 import pytest
 
 from service.api.tracking import MESSAGES_LIMIT, PATHS
 from service.core.identities import anonymous_customer
 from service.core.instants import MINUTE, SECOND, format_instant, from_datetime
-from service.intake.segment_spec import MESSAGE_BYTES
 from service.settings import Settings
-from tests.api.test_personal import keyed
+from tests.api.tracking import SUCCESS, basic, identify, make, rejects, send, taken, told, traits
 from tests.contracts.test_errors import shaped
-from tests.running import NOW, Clock
-from tests.serving import Service, service_of
-
-SUCCESS = b'{"success": true}'
-
-
-def make(service: Service, source_id: str = "shop", **wanted: Any) -> str:
-    """A source; its write key."""
-    document = {"id": source_id, "name": "Shop", "type": "server", **wanted}
-    answer = service.ask("post", "/sources", json=document)
-    assert answer.status_code == 201, answer.text
-    key: str = answer.json()["write_key"]
-    return key
-
-
-def basic(key: str) -> dict[str, str]:
-    return {"authorization": "Basic " + base64.b64encode(f"{key}:".encode()).decode()}
-
-
-def send(
-    service: Service, key: str, *messages: dict[str, Any], path: str = "/v1/batch", **more: Any
-) -> httpx.Response:
-    return service.ask("post", path, json={"batch": messages, **more}, headers=basic(key))
-
-
-def taken(service: Service, key: str, *messages: dict[str, Any], **more: Any) -> None:
-    answer = send(service, key, *messages, **more)
-    assert (answer.status_code, answer.content) == (200, SUCCESS), answer.text
-
-
-def traits(service: Service, customer_id: str) -> Any:
-    return service.get(f"/customers/{customer_id}")["traits"]
-
-
-def rejects(service: Service, source_id: str = "shop") -> list[dict[str, Any]]:
-    """The log, the oldest first."""
-    items: list[dict[str, Any]] = service.get(f"/sources/{source_id}/rejects")["items"]
-    return items[::-1]
-
-
-def told(service: Service, source_id: str = "shop") -> list[tuple[str, str]]:
-    return [(reject["code"], reject["pointer"]) for reject in rejects(service, source_id)]
-
-
-def identify(customer: str, message_id: str = "m-1", **given: Any) -> dict[str, Any]:
-    return {"type": "identify", "userId": customer, "messageId": message_id, "traits": given}
+from tests.running import NOW
+from tests.serving import Service
 
 
 def test_a_batch_is_stored_before_the_answer(fresh: Service) -> None:
@@ -183,116 +135,6 @@ def test_what_is_no_request_is_refused(
     assert service.ask("post", "/v1/batch", content=content, headers=headers).status_code == 401
 
 
-def test_what_can_not_be_taken_is_in_the_log(fresh: Service) -> None:
-    key = make(fresh)
-    too_large = {**identify("c-1", "m-2"), "context": {"x": "y" * MESSAGE_BYTES}}
-    taken(
-        fresh, key,
-        {"type": "track", "event": "Nobody's"},
-        too_large,
-        identify("c-1", "m-3", age=31, **{"a.b": 1}),
-        {"type": "alias", "userId": "c-1", "messageId": "m-4"},
-    )  # fmt: skip
-    assert told(fresh) == [
-        ("required", "/userId"), ("too_large", ""), ("bad_name", "/traits/a.b"),
-        ("required", "/previousId"),
-    ]  # fmt: skip
-    nobody, large, named, alias = rejects(fresh)
-    assert json.loads(nobody["message"])["event"] == "Nobody's"
-    assert nobody["received_at"] == format_instant(NOW)
-    assert nobody["detail"]
-    assert len(large["message"]) == 4_096
-    assert (named["message_id"], alias["message_id"]) == ("m-3", "m-4")
-    assert traits(fresh, "c-1") == {"age": 31}
-
-
-def test_what_does_not_fit_a_declared_type_is_in_the_log(fresh: Service) -> None:
-    assert fresh.ask("put", "/traits/age", json={"type": "number"}).is_success
-    key = make(fresh)
-    taken(
-        fresh, key,
-        identify("c-1", "m-1", age="old", city="Brno"),
-        identify("c-1", "m-2", age="31"),
-        identify("c-1", "m-3", age=[]),
-    )  # fmt: skip
-    assert traits(fresh, "c-1") == {"age": 31, "city": "Brno"}
-    assert [(each["code"], each["pointer"], each["message_id"]) for each in rejects(fresh)] == [
-        ("wrong_type", "/traits/age", "m-1"),
-        ("wrong_type", "/traits/age", "m-3"),
-    ]
-
-
-def test_of_a_customer_who_has_too_much_only_the_message_that_is_too_much_is_refused(
-    fresh: Service,
-) -> None:
-    key = make(fresh)
-    large = {"note": "x" * 30_000}
-    taken(
-        fresh, key,
-        identify("c-1", "m-1", a=large), identify("c-1", "m-2", b=large),
-        identify("c-1", "m-3", c=large), identify("c-1", "m-4", age=31),
-        identify("c-2", "m-5", age=7),
-    )  # fmt: skip
-    assert set(traits(fresh, "c-1")) == {"a", "b", "age"}
-    assert traits(fresh, "c-2") == {"age": 7}
-    assert [(each["code"], each["message_id"]) for each in rejects(fresh)] == [("too_large", "m-3")]
-
-
-def test_the_log_is_bounded_and_comes_in_pages(fresh: Service) -> None:
-    key = make(fresh)
-    for first in (0, 600):
-        taken(fresh, key, *({"messageId": f"m-{first + n}", "type": "?"} for n in range(600)))
-    # No customer is named: the type comes second.
-    found = [each for page in fresh.pages("/sources/shop/rejects", limit=300) for each in page]
-    assert len(found) == 1_000
-    assert [each["message_id"] for each in found] == [f"m-{n}" for n in range(1_199, 199, -1)]
-    make(fresh, "other")
-    assert rejects(fresh, "other") == []
-
-
-def test_messages_are_hidden_from_who_may_not_see_persons(fresh: Service) -> None:
-    key = make(fresh)
-    taken(fresh, key, {"type": "alias", "userId": "c-1", "messageId": "m-1"})
-    admin = fresh.ask("post", "/keys", json={"name": "a", "scopes": ["admin"]}).json()["key"]
-    for scopes, sees in ((["read"], False), (["read", "personal"], True)):
-        made = fresh.ask(
-            "post", "/keys", json={"name": "k", "scopes": scopes},
-            headers={"authorization": f"Bearer {admin}"},
-        ).json()["key"]  # fmt: skip
-        headers = {"authorization": f"Bearer {made}"}
-        (reject,) = fresh.ask("get", "/sources/shop/rejects", headers=headers).json()["items"]
-        assert (reject["message"] is not None) == sees
-        assert (reject["code"], reject["message_id"]) == ("required", "m-1")
-
-
-def test_what_quotes_a_message_is_hidden_with_it(fresh: Service) -> None:
-    key = make(fresh)
-    fresh.ask("put", "/traits/pin", json={"type": "number", "personal": True})
-    fresh.ask("put", "/traits/likes", json={"personal": True})
-    taken(fresh, key, identify("c-1", "m-1", pin="secret-777", likes={"bob.777@x": 1}))
-    order = {"order_id": "o", "total": "4 777"}
-    track = {"type": "track", "event": "Order Completed", "userId": "c-1", "messageId": "m-2"}
-    taken(fresh, key, {**track, "properties": order})
-    reads, whole = keyed(fresh, "read"), keyed(fresh, "read", "personal")
-    hidden = reads("get", "/sources/shop/rejects").json()["items"]
-    assert "777" not in str(hidden)
-    places = {(each["code"], each["pointer"]) for each in hidden}
-    assert {("wrong_type", "/traits/pin"), ("bad_name", "/traits/likes")} <= places
-    told = whole("get", "/sources/shop/rejects").json()["items"]
-    assert [each["code"] for each in told] == [each["code"] for each in hidden]
-    for shown in ("secret-777", "/traits/likes/bob.777@x", "4 777"):
-        assert shown in str(told)
-
-
-def test_who_is_only_in_rejects_is_exported_and_erased(fresh: Service) -> None:
-    key = make(fresh)
-    taken(fresh, key, identify("c-9", **{f"t{n}": n for n in range(600)}))
-    told = fresh.get("/customers/c-9/export")
-    assert (told["profile"], len(told["rejects"])) == (None, 1)
-    assert fresh.ask("delete", "/customers/c-9").status_code == 200
-    assert fresh.ask("get", "/customers/c-9/export").status_code == 404
-
-
 def test_the_latest_of_several_messages_counts_whatever_their_order(fresh: Service) -> None:
     key = make(fresh)
 
@@ -350,41 +192,6 @@ def test_browsers_write_nothing_that_is_for_servers(fresh: Service) -> None:
     assert rejects(fresh, "shop") == []
 
 
-def test_pages_of_any_origin_may_send(service: Service) -> None:
-    key = make(service, "pages", type="browser")
-    origin = {"origin": "https://shop.example"}
-    for path in PATHS:
-        asked = {"access-control-request-method": "POST",
-                 "access-control-request-headers": "authorization,content-type"}  # fmt: skip
-        answer = service.ask("options", path, headers=origin | asked)
-        assert (answer.status_code, answer.content) == (204, b"")
-        assert answer.headers["access-control-allow-origin"] == "*"
-        assert "POST" in answer.headers["access-control-allow-methods"]
-        allowed = answer.headers["access-control-allow-headers"].lower()
-        assert {"authorization", "content-type"} <= set(allowed.split(", "))
-        assert "access-control-allow-credentials" not in answer.headers
-    for headers, status in ((basic(key), 200), ({}, 401)):
-        answer = service.ask("post", "/v1/batch", json={"batch": []}, headers=origin | headers)
-        assert answer.status_code == status
-        assert answer.headers["access-control-allow-origin"] == "*"
-
-
-def test_without_keys_pages_reach_nothing_but_tracking(service: Service) -> None:
-    """Protected mode: what a page can send without asking must do nothing without a write key."""
-    key = make(service, "guarded", type="browser")
-    page = {"origin": "https://evil.example", "content-type": "text/plain"}
-    body = json.dumps({"batch": [identify("guarded", age=31)]})
-    assert service.ask("post", "/v1/b", content=body, headers=page).status_code == 401
-    answer = service.ask("post", "/v1/b", content=body, headers=page | basic(key))
-    assert answer.status_code == 200
-    for method, path in (("post", "/assign"), ("post", "/sources"), ("get", "/sources"),
-                         ("options", "/sources"), ("options", "/assign")):  # fmt: skip
-        assert service.ask(method, path, content=body, headers=page).status_code == 403
-    for foreign in ({"host": "shop.example"}, {"x-forwarded-for": "203.0.113.9"}, {"via": "1.1 x"}):
-        answer = service.ask("post", "/v1/b", content=body, headers=page | basic(key) | foreign)
-        assert answer.status_code == 403
-
-
 @pytest.mark.parametrize("path", ["/v1/batch/", "/v1", "/v1/", "/V1/batch", "/v1/unknown", "/v1/x"])
 def test_nothing_is_redirected(service: Service, path: str) -> None:
     answer = service.ask("post", path, json={"batch": []})
@@ -396,80 +203,6 @@ def test_other_methods_are_405(service: Service) -> None:
     answer = service.ask("get", "/v1/batch")
     assert (answer.status_code, shaped(answer)["code"]) == (405, "method_not_allowed")
     assert "POST" in answer.headers["allow"]
-
-
-def test_a_source_has_its_rate(fresh: Service) -> None:
-    key = make(fresh, rate_limit=60)
-    clock = fresh.process.services.clock
-    assert isinstance(clock, Clock)
-    messages = [identify("c-1", f"m-{n}") for n in range(60)]
-    taken(fresh, key, *messages[:50])
-    answer = send(fresh, key, *messages[:20])
-    assert (answer.status_code, shaped(answer)["code"]) == (429, "rate_limited")
-    assert answer.headers["retry-after"] == "10"
-    taken(fresh, key, *messages[:10])
-    assert send(fresh, key, messages[0]).headers["retry-after"] == "1"
-    clock.now += 10 * SECOND
-    taken(fresh, key, *messages[:10])
-    clock.now += 60 * SECOND
-    # More than it may send in a minute is let through once the minute is over.
-    taken(fresh, key, *messages, *messages)
-    assert send(fresh, key, messages[0]).status_code == 429
-    clock.now -= 3_600 * SECOND
-    assert int(send(fresh, key, messages[0]).headers["retry-after"]) <= 60
-
-
-def test_an_erased_person_is_not_revived_by_what_is_older(fresh: Service) -> None:
-    clock = fresh.process.services.clock
-    assert isinstance(clock, Clock)
-    key = make(fresh)
-    taken(fresh, key, identify("c-1", "m-1", age=31), {"type": "alias", "userId": "c-1"})
-    assert [each["message"] is not None for each in rejects(fresh)] == [True]
-    assert fresh.get("/customers/c-1/export")["rejects"] == rejects(fresh)
-    clock.now += MINUTE
-    assert fresh.ask("delete", "/customers/c-1").status_code == 200
-    # What the log held of them is erased too.
-    assert rejects(fresh) == []
-    clock.now += 10 * MINUTE
-    late = {**identify("c-1", "m-2", age=32), "timestamp": format_instant(NOW)}
-    taken(fresh, key, late, identify("c-2", "m-3"))
-    assert fresh.ask("get", "/customers/c-1").status_code == 404
-    (reject,) = rejects(fresh)
-    assert (reject["code"], reject["message_id"], reject["message"]) == ("erased", "m-2", None)
-    # Beside something new it is dropped just as well.
-    taken(fresh, key, late, identify("c-1", "m-4", city="Brno"))
-    assert traits(fresh, "c-1") == {"city": "Brno"}
-
-
-def test_what_can_not_be_stored_now_is_503(fresh: Service) -> None:
-    key = make(fresh)
-    fresh.runner.run(fresh.process.writer.stop())
-    answer = send(fresh, key, identify("c-1"))
-    assert (answer.status_code, shaped(answer)["code"]) == (503, "unavailable")
-    assert int(answer.headers["retry-after"]) >= 1
-
-
-def test_more_than_the_writer_takes_is_503_and_never_400(databases: Any, tmp_path: Any) -> None:
-    with service_of(databases, tmp_path, writer_queue=8) as service:
-        key = make(service)
-        messages = [identify(f"c-{n}", f"m-{n}", age=n) for n in range(50)]
-        # A request of more customers than the writer's queue holds takes its turns.
-        taken(service, key, *messages)
-        assert traits(service, "c-49") == {"age": 49}
-
-        async def at_once() -> list[httpx.Response]:
-            sending = (
-                service.client.post("/v1/batch", json={"batch": messages}, headers=basic(key))
-                for _ in range(3)
-            )
-            return await asyncio.gather(*sending)
-
-        answers = service.runner.run(at_once())
-        assert {answer.status_code for answer in answers} == {200, 503}
-        for answer in answers:
-            if answer.status_code == 503:
-                assert shaped(answer)["code"] == "unavailable"
-                assert int(answer.headers["retry-after"]) >= 1
 
 
 def test_a_key_that_is_refused_while_the_body_comes_is_refused(fresh: Service) -> None:
