@@ -19,6 +19,7 @@ from service.core.horizons import next_window_change
 from service.core.instants import DAY, HOUR, MINUTE, parse_instant
 from service.core.merging import Written
 from service.core.parsing import Schema
+from service.core.timelines import Timeline
 
 START = parse_instant("2026-01-25T12:00:00Z", UTC) or 0
 ZONES: tuple[tzinfo, ...] = (UTC, ZoneInfo("Europe/Prague"))
