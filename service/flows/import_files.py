@@ -7,6 +7,7 @@ be read at all is told, and spoils no other.
 import csv
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -29,6 +30,7 @@ COLUMNS_LIMIT = 2_000
 _PARQUET_ROWS = 8_192
 _HASHED_AT_ONCE = 1 << 20
 _DELIMITERS = ",;\t|"
+_NOT_UTF8 = "this is not UTF-8; if the file is in another encoding, say which"
 
 
 class Format(StrEnum):
@@ -104,12 +106,9 @@ def opened(path: Path, delimiter: str | None = None, encoding: str | None = None
     elif kind is Format.NDJSON:
         table = Table(path, kind, _ndjson_columns(path))
     else:
-        try:
-            "".encode(encoding or "utf-8")
-        except LookupError as error:
-            raise _unreadable(f'"{encoding}" is no encoding; name one such as cp1252') from error
         encoding = encoding or _encoding(path)
-        delimiter = delimiter or _delimiter(path, encoding)
+        with _decoding(encoding):
+            delimiter = delimiter or _delimiter(path, encoding)
         table = Table(path, kind, _csv_columns(path, delimiter, encoding), delimiter, encoding)
     if not table.columns:
         raise _unreadable("this file is empty")
@@ -118,11 +117,27 @@ def opened(path: Path, delimiter: str | None = None, encoding: str | None = None
     double = next((each for each in table.columns if table.columns.count(each) > 1), None)
     if double is not None:
         raise _unreadable(f'two columns are called "{double}"')
+    names = "".join(table.columns)
+    if "\0" in names:
+        raise _unreadable("the name of a column holds U+0000, which can't be stored in a text")
+    if not _encodable(names):
+        raise _unreadable(f"the names of the columns: {_NOT_UTF8}")
     return table
 
 
 def _unreadable(detail: str) -> Invalid:
     return Invalid([Problem("/file", "bad_value", detail)])
+
+
+@contextmanager
+def _decoding(encoding: str) -> Iterator[None]:
+    """Whatever an encoding makes of a file that is not in it is the file's fault."""
+    try:
+        yield
+    except LookupError as error:
+        raise _unreadable(f'"{encoding}" is no encoding; name one such as cp1252') from error
+    except UnicodeError as error:
+        raise _unreadable(f"this file is not in the encoding {encoding}: {error}") from error
 
 
 def _encoding(path: Path) -> str:
@@ -141,7 +156,10 @@ def _delimiter(path: Path, encoding: str) -> str:
 def _records(path: Path, delimiter: str, encoding: str) -> Iterator[list[str] | csv.Error]:
     csv.field_size_limit(CELL_LIMIT)
     # Bytes that are none of the encoding become halves of surrogate pairs, which are told.
-    with path.open(encoding=encoding, errors="surrogateescape", newline="") as file:
+    with (
+        _decoding(encoding),
+        path.open(encoding=encoding, errors="surrogateescape", newline="") as file,
+    ):
         reader = csv.reader(file, delimiter=delimiter)
         while True:
             try:
@@ -181,7 +199,7 @@ def _csv_rows(table: Table, places: list[int]) -> Iterator[Row | Bad]:
         if "'" in whole:
             found = [unguarded(cell) for cell in found]
         if "\0" in whole or not (whole.isascii() or _encodable(whole)):
-            detail = "this is not UTF-8; if the file is in another encoding, say which"
+            detail = _NOT_UTF8
             if "\0" in whole:
                 detail = "U+0000 can't be stored in a text"
             yield Bad(number, None, "bad_value", detail)
@@ -243,13 +261,19 @@ def _ndjson_rows(path: Path, columns: list[str]) -> Iterator[Row | Bad]:
             yield Row(number, [found.get(name) for name in columns])
 
 
-def _parquet(path: Path) -> Any:
+@contextmanager
+def _parquet(path: Path) -> Iterator[Any]:
+    """A Parquet file. Raises Invalid, also for what is met while it is read."""
     from pyarrow import ArrowException
     from pyarrow.parquet import ParquetFile
 
     try:
-        return ParquetFile(path)
-    except ArrowException as error:
+        with ParquetFile(path) as file:
+            yield file
+    except (ArrowException, OSError) as error:
+        # Arrow tells of a broken file as of a broken disk, but for the number of the error.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         raise _unreadable(f"this Parquet file can't be read: {error}") from error
 
 
@@ -265,18 +289,13 @@ def parquet_rows(path: Path) -> int:
 
 
 def _parquet_rows(path: Path, columns: list[str]) -> Iterator[Row | Bad]:
-    from pyarrow import ArrowException
-
     number = 1
     with _parquet(path) as file:
-        try:
-            for batch in file.iter_batches(_PARQUET_ROWS, columns=columns):
-                cells = [_cells(column) for column in batch.columns]
-                for row in zip(*cells, strict=True):
-                    yield Row(number, row)
-                    number += 1
-        except ArrowException as error:
-            raise _unreadable(f"this Parquet file can't be read on: {error}") from error
+        for batch in file.iter_batches(_PARQUET_ROWS, columns=columns):
+            cells = [_cells(column) for column in batch.columns]
+            for row in zip(*cells, strict=True):
+                yield Row(number, row)
+                number += 1
 
 
 def _cells(column: Any) -> list[Any]:

@@ -68,6 +68,11 @@ class Importer:
         # Files that are on their way to us.
         self.uploads = asyncio.Semaphore(UPLOADS_AT_ONCE)
 
+    @property
+    def folder(self) -> Path:
+        """Where files lie that are uploaded and not imported yet."""
+        return self._places.base
+
     def rejects_path(self, job_id: int) -> Path:
         """Where the rows of an uploaded file are that were not imported."""
         return self._places.rejects(job_id)

@@ -1,14 +1,12 @@
 """`/imports` and the job behind it: what is stored, what is not, and that nobody is told of it."""
 
 import asyncio
-import csv
 import io
 import json
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -17,14 +15,12 @@ from service.core.instants import DAY
 from service.flows.import_running import look
 from service.intake.imports.mapping import read
 from tests.api.asking import members
+from tests.api.importing import CSV, NDJSON, PARQUET, files, imported, rejected, send
 from tests.contracts.test_errors import shaped
 from tests.postgres import Databases
 from tests.running import Clock
 from tests.serving import Service, service_of
 
-CSV = "text/csv"
-NDJSON = "application/x-ndjson"
-PARQUET = "application/vnd.apache.parquet"
 COMPLETED = "event:Order Completed"
 HEADER = "Invoice,StockCode,Quantity,InvoiceDate,Price,Customer ID,Country\n"
 ORDERS = HEADER + (
@@ -37,46 +33,12 @@ ORDERS = HEADER + (
 )
 
 
-def send(
-    service: Service, body: str | bytes, media_type: str = CSV, **query: Any
-) -> httpx.Response:
-    if "mapping" in query:
-        query["mapping"] = json.dumps(query["mapping"])
-    headers = {"content-type": media_type}
-    return service.ask("post", "/imports", content=body, headers=headers, params=query)
-
-
-def imported(
-    service: Service, body: str | bytes, media_type: str = CSV, **query: Any
-) -> dict[str, Any]:
-    """The job of an import that has come to its end."""
-    answer = send(service, body, media_type, **query)
-    assert answer.status_code == 202, answer.text
-    service.settle()
-    job = service.get(answer.headers["location"])
-    assert job["status"] == "done"
-    return dict(job)
-
-
-def rejected(service: Service, job: dict[str, Any]) -> list[list[str]]:
-    """The rows that were not imported: number, column, code, reason, and the row."""
-    answer = service.ask("get", f"/imports/{job['id']}/rejects")
-    assert answer.status_code == 200, answer.text
-    return list(csv.reader(io.StringIO(answer.text)))
-
-
 def spending(service: Service, key: str, operator: str, value: float) -> None:
     aggregate = {"function": "sum", "of": "properties.net"}
     rule = {"field": COMPLETED, "operator": operator, "value": value, "aggregate": aggregate}
     condition = {"combinator": "and", "rules": [rule]}
     answer = service.ask("put", f"/segments/{key}", json={"condition": condition})
     assert answer.is_success, answer.text
-
-
-def files(service: Service) -> list[str]:
-    """What imports have left in the data folder."""
-    base = service.process.services.importer.rejects_path(0).parent
-    return [path.name for path in base.iterdir()] if base.exists() else []
 
 
 def reasons(service: Service, customer_id: str) -> list[str]:
@@ -225,7 +187,7 @@ def test_members_of_a_list_come_by_an_import(fresh: Service) -> None:
     fresh.assign("c-9")
     assert sorted(members(fresh, "vip")) == ["c-1", "c-9"]
     for key, code in (("none", "not_found"), ("special", "kind")):
-        answer = send(fresh, "customer_id\nc-1\n", mapping={"list": key})
+        answer = send(fresh.ask, "customer_id\nc-1\n", mapping={"list": key})
         assert answer.status_code == 422
         assert [(f["pointer"], f["code"]) for f in shaped(answer)["errors"]] == [("/list", code)]
 
@@ -246,7 +208,7 @@ def test_somebody_erased_is_not_revived_by_what_is_older(fresh: Service) -> None
 
 
 def test_a_dry_run_shows_what_it_understood_and_stores_nothing(fresh: Service) -> None:
-    answer = send(fresh, ORDERS, dry_run=True, mapping={"where": ["Quantity > 0"]})
+    answer = send(fresh.ask, ORDERS, dry_run=True, mapping={"where": ["Quantity > 0"]})
     assert answer.status_code == 200, answer.text
     told = answer.json()
     assert told["plan"]["kind"] == "orders"
@@ -278,7 +240,7 @@ def test_a_dry_run_shows_what_it_understood_and_stores_nothing(fresh: Service) -
 def test_files_and_mappings_that_are_refused(
     service: Service, body: str, query: Any, pointer: str, code: str
 ) -> None:
-    answer = send(service, body, **query)
+    answer = send(service.ask, body, **query)
     assert answer.status_code == 422, answer.text
     assert (pointer, code) in [(f["pointer"], f["code"]) for f in shaped(answer)["errors"]]
     assert not files(service)
@@ -286,8 +248,8 @@ def test_files_and_mappings_that_are_refused(
 
 def test_bodies_that_are_refused(databases: Databases, tmp_path: Path) -> None:
     with service_of(databases, tmp_path, import_body_limit=100) as service:
-        assert send(service, "x" * 101).status_code == 413
-        assert send(service, "x", "application/json").status_code == 415
+        assert send(service.ask, "x" * 101).status_code == 413
+        assert send(service.ask, "x", "application/json").status_code == 415
         answer = service.ask("post", "/imports?mapping={", content="x",
                              headers={"content-type": CSV})  # fmt: skip
         assert answer.status_code == 422
