@@ -1,4 +1,4 @@
-"""`/v1` from pages of any origin: what they may ask, and that they reach nothing else without a key."""
+"""`/v1` from pages of any origin: what they may ask, and that without a key they reach nothing."""
 
 import json
 
