@@ -14,7 +14,7 @@ from service.api.callers import WithAuthor, WithCaller, forbidden
 from service.api.consent_schemas import ConsentChange, ConsentHistory, Consents, ConsentSaid
 from service.api.paths import Channel, CustomerId
 from service.api.problems import invalid, not_found
-from service.api.profiles import consents
+from service.api.profiles import consents, hides_consents
 from service.api.recording import NOT_RECORDED, not_recorded
 from service.api.services import WithServices
 from service.core import consent
@@ -82,7 +82,7 @@ async def get_consent(
     first. Where consents are personal traits, the scope `personal` is needed."""
     before = _before(cursor)
     personal = _personal(services.live.served, who)
-    if personal.touches(CONSENT) or personal.touches(SUPPRESSED):
+    if hides_consents(personal):
         raise forbidden(Scope.PERSONAL)
     async with services.database.engine.connect() as connection:
         state, ids = await _person(connection, customer_id)

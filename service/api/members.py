@@ -15,11 +15,12 @@ from service.api.negotiating import chosen
 from service.api.pacing import Pace
 from service.api.paths import SegmentKey
 from service.api.problems import HttpProblem, conflicting, invalid, not_found, unavailable
+from service.api.profiles import hides_consents
 from service.api.segment_views import storable, stored_segment
 from service.api.services import Services, WithServices
 from service.api.uploads import Upload
 from service.core.access import Caller, Scope
-from service.core.consent import CHANNELS, CONSENT, SUPPRESSED
+from service.core.consent import CHANNELS
 from service.core.parsing import Problem
 from service.flows.lists import BeingReplaced
 from service.flows.publishing import Conflict, Unknown
@@ -122,8 +123,7 @@ def _may_ask(services: Services, who: Caller, channel: str) -> None:
     if channel not in CHANNELS:
         detail = f"the channels are {', '.join(CHANNELS)}"
         raise invalid([Problem("/query/channel", "bad_value", detail)])
-    personal = services.live.served.personal
-    if personal.touches(CONSENT) or personal.touches(SUPPRESSED):
+    if hides_consents(services.live.served.personal):
         require(who, Scope.PERSONAL)
 
 

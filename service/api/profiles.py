@@ -88,10 +88,15 @@ def _sources(state: State, traits: Mapping[str, Any], personal: Personal) -> dic
 
 def consents(state: State, personal: Personal) -> dict[str, ChannelConsent] | None:
     """A customer's consents by channel; None where something of them is masked."""
-    if personal.touches(CONSENT) or personal.touches(SUPPRESSED):
+    if hides_consents(personal):
         return None
     reachable = consent.reachable(state.traits)
     return {channel: _channel(state, channel, reachable[channel]) for channel in CHANNELS}
+
+
+def hides_consents(personal: Personal) -> bool:
+    """Whether anything of consents is masked: whom a channel reaches tells of all the rest."""
+    return any(map(personal.touches, consent.NAMES))
 
 
 def _channel(state: State, channel: str, reachable: bool) -> ChannelConsent:

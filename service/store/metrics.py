@@ -10,7 +10,8 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.core.consent import CHANNELS, CONSENT, SUPPRESSED
+from service.core.consent import CHANNELS
+from service.core.consent import NAMES as CONSENTS
 from service.store.consents import ALL_REACHING
 
 # One process measures at a time; the others need not wait for it.
@@ -31,14 +32,14 @@ _VALUES = f"""
     select customer_id, sum(net) as revenue, count(*) as orders, max(placed_at) as last_order_at
     from orders where event is not null group by customer_id) o using (customer_id)"""
 
-# The traits that figures are made of.
+# The traits that figures are made of, and those that tell the same of one customer.
 MADE_OF = {
     "revenue": ("revenue",),
     "orders": ("orders",),
-    "average_order_value": ("revenue", "orders"),
+    "average_order_value": ("revenue", "orders", "average_order_value"),
     "repeat_rate": ("orders",),
     "average_recency_days": ("last_order_at",),
-    "reachable": (CONSENT, SUPPRESSED),
+    "reachable": tuple(CONSENTS),
 }
 
 _PLACES = range(1, len(CHANNELS) + 1)

@@ -270,6 +270,20 @@ def test_personal_consents_are_for_those_who_may_read_them(fresh: Service) -> No
     assert read("put", "/customers/c-1/consent/sms", json={"status": "never"}).status_code == 403
 
 
+@pytest.mark.parametrize("name", ["suppressed", "reachable", "reachable.email"])
+def test_whom_a_channel_reaches_is_told_by_no_other_way(fresh: Service, name: str) -> None:
+    fresh.save("all", ("age", ">=", 1))
+    fresh.assign("c-1", traits={"age": 30, "consent": {"email": "subscribed"}})
+    assert fresh.ask("put", f"/traits/{name}", json={"personal": True}).is_success
+    read, whole = keyed(fresh, "read"), keyed(fresh, "read", "personal")
+    for ask, told_ in ((read, False), (whole, True)):
+        figures = ask("get", "/segments/all/metrics").json()["reachable"]
+        assert (figures is not None) is told_
+        assert (ask("get", "/customers/c-1").json()["consent"] is not None) is told_
+        for path in ("/customers/c-1/consent", "/segments/all/members?channel=email"):
+            assert ask("get", path).status_code == (200 if told_ else 403)
+
+
 @pytest.mark.parametrize(
     ("name", "declaration", "pointers"),
     [

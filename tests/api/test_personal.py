@@ -159,6 +159,7 @@ def test_what_a_segment_comes_to_is_told_without_personal_figures(fresh: Service
     fresh.assign("c-1", traits=traits)
     fresh.measure()
     made_of = {
+        "average_order_value": {"average_order_value"},
         "revenue": {"revenue", "average_order_value"},
         "orders.first": {"orders", "average_order_value", "repeat_rate"},
         "last_order_at": {"average_recency_days"},
