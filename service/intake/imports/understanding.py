@@ -278,6 +278,9 @@ class _Understanding:
             if field not in self.fields and field not in constants:
                 detail = f"which column holds {field}? Say it: map {field}, or set it"
                 self.refuse(f"/map/{escape(field)}", "required", detail)
+        if kind is Kind.ORDERS and "order_id" in constants:
+            detail = "all rows would be one order: map the column that holds its id"
+            self.refuse("/set/order_id", "bad_value", detail)
         told = [*self.fields, *constants]
         if kind is Kind.LIST and self.mapping.list is None:
             self.refuse("/list", "required", "which list do these customers go on? Say its key")

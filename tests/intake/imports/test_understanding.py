@@ -97,6 +97,9 @@ def test_others_may_be_ignored_and_constants_set() -> None:
         ("customer_id", {"as": "consent"},
          {"/map/channel": "required", "/map/status": "required"}),
         ("customer_id", {"as": "events", "set": {"event": "A"}}, {"/map/timestamp": "required"}),
+        # It would be one order, whoever the rows name.
+        ("customer_id", {"as": "orders", "set": {"order_id": "1", "placed_at": "2026-01-02"}},
+         {"/set/order_id": "bad_value"}),
     ],
 )  # fmt: skip
 def test_what_is_missing_or_unknown_is_refused(
