@@ -203,6 +203,13 @@ class _Order:
                 return cell
         return None
 
+    def text(self, name: str) -> str | None:
+        """The first text that a field tells. Raises Refused."""
+        try:
+            return text(self.first(name))
+        except Unreadable as error:
+            raise self._reading.refused(name, "bad_value", str(error)) from error
+
     def cells(self, name: str) -> Sequence[Any]:
         """The first row in which a field tells something."""
         place = self._reading.places.get(name, 0)
@@ -220,9 +227,10 @@ class _Order:
         placed_at = reading.instant(self.cells("placed_at"), "placed_at")
         if placed_at is None:
             raise reading.refused("placed_at", "required", "when was it placed? This is empty")
-        status = folded(text(self.first("status")) or "").removeprefix("wc")
+        written = self.text("status") or ""
+        status = folded(written).removeprefix("wc")
         if status in self._orders._unplaced:
-            detail = f'an order at "{text(self.first("status"))}" was never placed'
+            detail = f'an order at "{written}" was never placed'
             raise reading.refused("status", "not_placed", detail)
         properties = self._properties(order_id)
         told_value = "total" in properties or "revenue" in properties
@@ -283,10 +291,10 @@ class _Order:
                 found = found[1:]
             properties[name] = found
         for name in _TEXTS:
-            found_text = text(self.first(name))
+            found_text = self.text(name)
             if found_text is not None:
                 properties[name] = found_text
-        currency = text(self.first("currency"))
+        currency = self.text("currency")
         if currency is not None:
             code = read_currency(currency)
             if code is None:

@@ -210,6 +210,18 @@ def test_the_same_order_has_the_same_message_id_and_another_store_another() -> N
     assert ids[0] == ids[1] != ids[2]
 
 
+@pytest.mark.parametrize("field", ["status", "coupon", "currency"])
+@pytest.mark.parametrize("cell", [{"a": 1}, [1]])
+def test_what_is_no_text_refuses_its_order_alone(field: str, cell: Any) -> None:
+    found = told(
+        f"order_id|customer_id|placed_at|total|{field}",
+        ["1", "c-1", DAY, "5", cell],
+        ["2", "c-1", DAY, "5", None],
+    )
+    assert orders(found) == {"2": ("5", "5", "0")}
+    assert faults(found) == [(2, field, "bad_value")]
+
+
 @given(
     st.lists(
         st.tuples(st.integers(0, 5), st.integers(0, 2), st.integers(1, 9), st.integers(0, 99_999)),
