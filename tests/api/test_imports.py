@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from service.core.instants import DAY
+from service.core.instants import DAY, format_instant
 from service.flows.import_running import look
 from service.intake.imports.mapping import read
 from tests.api.asking import members
@@ -205,6 +205,19 @@ def test_somebody_erased_is_not_revived_by_what_is_older(fresh: Service) -> None
     job = imported(fresh, ORDERS.replace("c-2", "c-5"))
     assert fresh.ask("get", "/customers/c-1").status_code == 404
     assert ["2", "", "erased"] in [row[:3] for row in rejected(fresh, job)[1:]]
+
+
+def test_a_column_that_says_at_is_the_instant_of_a_customers_row(fresh: Service) -> None:
+    clock = fresh.process.services.clock
+    assert isinstance(clock, Clock)
+    fresh.assign("c-1", traits={"city": "Brno"})
+    told = format_instant(clock.now)
+    clock.now += DAY
+    assert fresh.ask("delete", "/customers/c-1").is_success
+    clock.now += DAY
+    job = imported(fresh, f"customer_id,city,at\nc-1,Brno,{told}\n")
+    assert fresh.ask("get", "/customers/c-1").status_code == 404
+    assert [row[2] for row in rejected(fresh, job)[1:]] == ["erased"]
 
 
 def test_a_dry_run_shows_what_it_understood_and_stores_nothing(fresh: Service) -> None:

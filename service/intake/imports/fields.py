@@ -138,7 +138,10 @@ SYNONYMS: Final[Mapping[Kind, Mapping[str, tuple[str, ...]]]] = {
         "properties": ("properties", "eventproperties"),
         "traits": ("traits", "userproperties"),
     },
-    Kind.CUSTOMERS: {"at": ("updatedat", "lastmodified", "lastchanged"), "traits": ("traits",)},
+    Kind.CUSTOMERS: {
+        "at": ("at", "updatedat", "lastmodified", "lastchanged"),
+        "traits": ("traits",),
+    },
     Kind.CONSENT: {
         "channel": ("channel",),
         "status": ("status", "consent", "consentstatus", "state"),

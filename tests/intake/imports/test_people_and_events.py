@@ -37,8 +37,9 @@ def test_a_later_row_of_a_customer_counts_after_an_earlier_one() -> None:
     assert first.message_id < second.message_id
 
 
-def test_when_values_were_so_may_be_told() -> None:
-    found = told("customer_id|city|updated_at", ["c-1", "Brno", "2026-01-02 10:00:00"])
+@pytest.mark.parametrize("column", ["at", "At", "updated_at"])
+def test_when_values_were_so_may_be_told(column: str) -> None:
+    found = told(f"customer_id|city|{column}", ["c-1", "Brno", "2026-01-02 10:00:00"])
     assert pieces(found)[0]["at"] == "2026-01-02T10:00:00Z"
     assert pieces(found)[0]["traits"] == {"city": "Brno"}
 
