@@ -1,8 +1,6 @@
-"""`POST /assign` and `/assign/batch`: every documented answer, over a real connection."""
+"""`POST /assign`: every documented answer about one customer, over a real connection."""
 
-import asyncio
 import json
-from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -10,58 +8,16 @@ import pytest
 
 from service.api.services import Services
 from service.core.instants import DAY, format_instant
-from tests.running import NOW, Clock, connected, eventually, segment, serving
+from tests.api.assigning import TREATMENT, assign, keys, with_segments
+from tests.api.conftest import Served
+from tests.running import NOW, Clock, connected
 
 pytestmark = pytest.mark.anyio
 
-TREATMENT = {"channels": ["email"], "offer": "10 %"}
-SEGMENTS = (
-    segment("adult", ("age", ">=", 18), name="Adults", treatment=TREATMENT),
-    segment("recent", ("ordered", "withinLast", "7d")),
-    segment("soon", ("renews", "withinNext", "3d")),
-    segment("gold", ("spent", ">", 100), scheme="tier", priority=1),
-    segment("silver", ("spent", ">", 10), scheme="tier", priority=2),
-    segment("beta"),
-    segment("outside", ("segment:beta", "=", False)),
-)
-
 
 @pytest.fixture
-async def client(served: tuple[httpx.AsyncClient, Services]) -> httpx.AsyncClient:
-    client, services = served
-    await services.publisher.save(SEGMENTS)
-    return client
-
-
-async def assign(client: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
-    answer = await client.post("/assign", json=body)
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["content-type"] == "application/json"
-    document: dict[str, Any] = answer.json()
-    return document
-
-
-def keys(answer: dict[str, Any]) -> list[str]:
-    return [segment["key"] for segment in answer["segments"]]
-
-
-async def refusal(client: httpx.AsyncClient, content: bytes, path: str = "/assign") -> Any:
-    answer = await client.post(path, content=content)
-    check_problem(answer, path)
-    return answer
-
-
-def check_problem(answer: httpx.Response, path: str) -> None:
-    assert answer.headers["content-type"] == "application/problem+json"
-    problem = answer.json()
-    assert problem["status"] == answer.status_code
-    assert problem["instance"] == path
-    assert problem["message"] == problem["detail"] != ""
-    assert problem["type"].endswith(problem["code"])
-    assert {"title", "type"} <= problem.keys()
-    for fault in problem.get("errors", []):
-        assert fault.keys() == {"pointer", "code", "detail"}
-    assert "Traceback" not in answer.text
+async def client(served: Served) -> httpx.AsyncClient:
+    return await with_segments(served)
 
 
 async def test_named_and_recorded(client: httpx.AsyncClient, services: Services) -> None:
@@ -229,83 +185,6 @@ async def test_lists_count_members_known_by_id(client: httpx.AsyncClient) -> Non
     assert keys(await assign(client, customer_id="c-2")) == ["outside"]
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("at", "2026-11-20T10:00:00Z"),
-        ("include", ["explain"]),
-        ("include", ["traits", "everything"]),
-    ],
-)
-async def test_what_is_not_available_yet(
-    refusing: httpx.AsyncClient, field: str, value: Any
-) -> None:
-    body = {"customer_id": "c-1", "record": False, field: value}
-    answer = await refusal(refusing, json.dumps(body).encode())
-    assert answer.status_code == 422
-    [fault] = answer.json()["errors"]
-    assert fault["code"] == "not_available"
-    assert fault["pointer"].startswith(f"/{field}")
-
-
-async def test_what_is_not_available_may_be_sent_empty(refusing: httpx.AsyncClient) -> None:
-    await assign(refusing, customer_id="c-1", events=[], identities={}, at=None, include=[])
-
-
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"{", b"nonsense", b'{"traits": {"a": 1}', b"{'traits': {}}", b'{"traits": {}} {}',
-     b'\xff{"traits": {}}', b'{"traits": {"a": "\xff"}}', b'{"traits": {"a": 01}}'],
-)  # fmt: skip
-async def test_what_is_no_json(refusing: httpx.AsyncClient, content: bytes) -> None:
-    for path in ("/assign", "/assign/batch"):
-        answer = await refusal(refusing, content, path)
-        assert (answer.status_code, answer.json()["code"]) == (400, "not_json")
-
-
-@pytest.mark.parametrize(
-    ("content", "pointer", "code"),
-    [
-        (b'{"traits": {"a": NaN}}', "/traits/a", "bad_value"),
-        (b'{"traits": {"a": -Infinity}}', "/traits/a", "bad_value"),
-        (b'{"traits": {"a": "\\ud800"}}', "/traits/a", "bad_value"),
-        (b'{"customer_id": "\\udfff", "traits": {}}', "/customer_id", "bad_value"),
-        (b'{"traits": {"a": "x\\u0000y"}}', "/traits/a", "bad_value"),
-        (b'{"traits": {"a": ["b", {"c": "\\u0000"}]}}', "/traits/a/1/c", "bad_value"),
-        (b'{"traits": {"a\\u0000": 1}}', "/traits", "bad_value"),
-        (b'{"customer_id": "c\\u0000"}', "/customer_id", "bad_value"),
-        (b'{"traits": {"a.b": 1}}', "/traits/a.b", "bad_name"),
-        (b'{"traits": {"a": {"b:c": 1}}}', "/traits/a/b:c", "bad_name"),
-        (b'{"traits": {"": 1}}', "/traits/", "bad_name"),
-        (b'{"traits": {"customer_id": 1}}', "/traits/customer_id", "bad_name"),
-        (b'{"customer_id": 5}', "/customer_id", "type"),
-        (b'{"customer_id": ""}', "/customer_id", "type"),
-        (b'{"traits": []}', "/traits", "type"),
-        (b'{"segments": [5]}', "/segments/0", "type"),
-        (b'{"record": "yes"}', "/record", "type"),
-        (b"[]", "", "type"),
-        (b"5", "", "type"),
-        (b'{"custmer_id": "c"}', "/custmer_id", "unknown_property"),
-    ],
-)
-async def test_what_is_json_but_not_acceptable(
-    refusing: httpx.AsyncClient, content: bytes, pointer: str, code: str
-) -> None:
-    answer = await refusal(refusing, content)
-    assert answer.status_code == 422
-    [fault] = answer.json()["errors"]
-    assert (fault["pointer"], fault["code"]) == (pointer, code)
-    batch = await refusing.post("/assign/batch", content=b'{"customers": [' + content + b"]}")
-    [item] = batch.json()["results"]
-    assert item["error"]["errors"] == answer.json()["errors"]
-
-
-async def test_numbers_out_of_range(refusing: httpx.AsyncClient) -> None:
-    for number in ("1e400", "-1e400", "9" * 5000):
-        answer = await refusal(refusing, b'{"traits": {"a": %s}}' % number.encode())
-        assert answer.status_code == 422
-
-
 async def test_huge_integers_are_kept_exactly(client: httpx.AsyncClient) -> None:
     huge = 2**200 + 1
     answer = await assign(
@@ -316,44 +195,6 @@ async def test_huge_integers_are_kept_exactly(client: httpx.AsyncClient) -> None
     stored = (await client.get("/customers/c-1")).json()
     assert stored["traits"] == {"age": huge, "low": -huge}
     assert (await assign(client, customer_id="c-1", traits={"age": huge}))["sequence"] == 2
-
-
-async def test_nesting_has_a_limit(client: httpx.AsyncClient) -> None:
-    def nested(depth: int) -> bytes:
-        return b'{"traits": {"a": ' + b'{"a": ' * depth + b"1" + b"}" * (depth + 2)
-
-    assert (await client.post("/assign", content=nested(30))).status_code == 200
-    for depth in (31, 500, 20_000):
-        answer = await refusal(client, nested(depth))
-        assert answer.status_code == 422
-        assert answer.json()["errors"][0]["code"] == "too_deep"
-    lists = await refusal(client, b'{"traits": {"a": ' + b"[" * 500 + b"]" * 500 + b"}}")
-    assert lists.json()["errors"][0]["code"] == "too_deep"
-
-
-async def test_bodies_have_a_limit(client: httpx.AsyncClient, services: Services) -> None:
-    limit = services.settings.body_limit
-    whole = await refusal(client, b" " * (limit + 1))
-    assert (whole.status_code, whole.json()["code"]) == (413, "too_large")
-
-    async def endless() -> Any:
-        for _ in range(3):
-            yield b" " * limit
-
-    streamed = await client.post("/assign", content=endless())
-    assert streamed.status_code == 413
-    just = b'{"traits": {}}'.ljust(limit)
-    assert (await client.post("/assign", content=just)).status_code == 200
-    batch = b'{"customers": []}'.ljust(2 * limit)
-    assert (await client.post("/assign/batch", content=batch)).status_code == 200
-
-
-@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
-@pytest.mark.parametrize("path", ["/assign", "/assign/batch"])
-async def test_only_post(refusing: httpx.AsyncClient, method: str, path: str) -> None:
-    answer = await refusing.request(method, path)
-    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
-    check_problem(answer, path)
 
 
 @pytest.mark.parametrize(
@@ -368,124 +209,3 @@ async def test_ids_may_be_any_text(client: httpx.AsyncClient, customer_id: str) 
     assert found.status_code == 200, found.text
     assert found.json()["customer_id"] == customer_id
     assert found.json()["traits"] == {"jméno": "Žofie 🎉"}
-
-
-async def test_ids_have_a_limit(refusing: httpx.AsyncClient) -> None:
-    answer = await refusal(refusing, json.dumps({"customer_id": "x" * 257}).encode())
-    assert answer.status_code == 422
-
-
-async def test_limits_of_a_customer(refusing: httpx.AsyncClient) -> None:
-    many = {"customer_id": "c-1", "traits": {f"t{n}": 1 for n in range(501)}}
-    answer = await refusal(refusing, json.dumps(many).encode())
-    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "too_many")
-    large = {"customer_id": "c-1", "traits": {"text": "x" * 66_000}}
-    answer = await refusal(refusing, json.dumps(large).encode())
-    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "too_large")
-
-
-async def batch(client: httpx.AsyncClient, **body: Any) -> list[Any]:
-    answer = await client.post("/assign/batch", json=body)
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["content-type"] == "application/json"
-    results: list[Any] = answer.json()["results"]
-    return results
-
-
-async def test_a_batch_answers_in_order_and_no_item_spoils_another(
-    client: httpx.AsyncClient,
-) -> None:
-    results = await batch(
-        client,
-        customers=[
-            {"customer_id": "c-1", "traits": {"age": 20}},
-            {"customer_id": "", "traits": {}},
-            {"traits": {"age": 20}},
-            "nonsense",
-            {"customer_id": "c-2", "traits": {"a.b": 1}},
-            {"customer_id": "c-3", "at": "2026-11-20T10:00:00Z"},
-            {"customer_id": "c-1", "traits": {"age": 10}},
-        ],
-    )
-    assert [result.get("customer_id", "error") for result in results] == [
-        "c-1", "error", None, "error", "error", "error", "c-1",
-    ]  # fmt: skip
-    faults = {n: r["error"] for n, r in enumerate(results) if "error" in r}
-    assert {n: fault["status"] for n, fault in faults.items()} == {1: 422, 3: 422, 4: 422, 5: 422}
-    assert faults[4]["instance"] == "/assign/batch#/customers/4"
-    assert faults[4]["errors"][0]["pointer"] == "/traits/a.b"
-    # Two of one customer are taken in their order.
-    assert results[0]["entered"] == ["adult", "outside"]
-    assert [exited["key"] for exited in results[6]["exited"]] == ["adult"]
-    assert (await client.get("/customers/c-1")).json()["traits"] == {"age": 10}
-
-
-async def test_an_items_own_record_wins(client: httpx.AsyncClient) -> None:
-    customers = [
-        {"customer_id": "default"},
-        {"customer_id": "yes", "record": True},
-        {"customer_id": "no", "record": False},
-    ]
-    results = await batch(client, customers=customers)
-    assert [result["recorded"] for result in results] == [True, True, False]
-    results = await batch(client, customers=customers, record=False)
-    assert [result["recorded"] for result in results] == [False, True, False]
-    assert (await client.get("/customers/no")).status_code == 404
-
-
-async def test_an_empty_batch_and_one_too_long(client: httpx.AsyncClient) -> None:
-    assert await batch(client, customers=[]) == []
-    thousand = [{"traits": {"age": n}} for n in range(1000)]
-    results = await batch(client, customers=thousand)
-    assert [len(result["segments"]) for result in results] == [1] * 18 + [2] * 982
-    answer = await client.post("/assign/batch", json={"customers": [*thousand, {}]})
-    assert answer.status_code == 422
-    check_problem(answer, "/assign/batch")
-    assert answer.json()["errors"][0]["pointer"] == "/customers"
-
-
-@pytest.mark.parametrize("body", [b"{}", b'{"customers": {}}', b'{"customers": [], "x": 1}', b"[]"])
-async def test_a_batch_that_is_none(refusing: httpx.AsyncClient, body: bytes) -> None:
-    assert (await refusal(refusing, body, "/assign/batch")).status_code == 422
-
-
-async def test_too_much_at_once_is_503(database_url: str) -> None:
-    async with (
-        serving(database_url, writer_queue=5) as (client, services),
-        connected(database_url) as outsider,
-    ):
-        async with outsider.transaction():
-            await outsider.execute("lock table customers")
-            accepted = [
-                asyncio.create_task(client.post("/assign", json={"customer_id": f"c-{n}"}))
-                for n in range(5)
-            ]
-            await eventually(lambda: services.writer.waiting == 5)
-            single = await client.post("/assign", json={"customer_id": "more"})
-            both = {"customers": [{"customer_id": "a"}, {"customer_id": "b"}]}
-            every = await client.post("/assign/batch", json=both)
-            mixed = await client.post(
-                "/assign/batch", json={"customers": [{"customer_id": "a"}, {"traits": {}}]}
-            )
-            # What needs no store goes on.
-            assert (await client.post("/assign", json={"traits": {"age": 1}})).status_code == 200
-        assert (single.status_code, single.headers["retry-after"]) == (503, "1")
-        check_problem(single, "/assign")
-        assert (every.status_code, every.headers["retry-after"]) == (503, "1")
-        assert [r["error"]["status"] for r in every.json()["results"]] == [503, 503]
-        assert mixed.status_code == 200
-        assert [r.get("error", {}).get("status") for r in mixed.json()["results"]] == [503, None]
-        assert {(await answer).status_code for answer in accepted} == {200}
-
-
-async def test_data_that_the_database_refuses(
-    client: httpx.AsyncClient, services: Services
-) -> None:
-    async with connected(services.database.url.asyncpg) as outsider:
-        await outsider.execute("alter table customers add check (traits ->> 'age' <> '13')")
-    body = {"customers": [{"customer_id": f"c-{n}", "traits": {"age": n}} for n in range(10, 20)]}
-    results = await batch(client, **body)
-    assert [n for n, result in enumerate(results, 10) if "error" in result] == [13]
-    error = results[3]["error"]
-    assert (error["status"], error["errors"][0]["code"]) == (422, "not_stored")
-    assert "c-13" not in json.dumps(error)
