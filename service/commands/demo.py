@@ -205,6 +205,8 @@ class Behind:
 
         try:
             await load_into(self._parts, self._config, BESIDE_OTHERS)
+        except ModuleNotFoundError as error:
+            _not_loaded(f"{error.name} is not installed: it comes with segserve[demo]")
         except CANT_READ as error:
             _not_loaded(type(error).__name__)
         except (Stuck, RuntimeError) as error:
@@ -214,4 +216,5 @@ class Behind:
 def _not_loaded(reason: str) -> None:
     """The service goes on without the demo, and the next start begins anew."""
     log.error("demo_not_loaded", reason=reason)
-    console.print(f"[red]The demo could not be loaded:[/] {reason}")
+    console.print("[red]The demo could not be loaded:[/]", end=" ")
+    console.print(reason, markup=False)
