@@ -90,7 +90,9 @@ class Trait(TraitDeclaration):
     )
     declared: bool = True
     coverage: TraitCoverage | None = Field(
-        default=None, description="null where nobody has been counted yet."
+        default=None,
+        description="null where nobody has been counted yet, and of what is below a personal trait "
+        "for callers who may not read it.",
     )
     top_values: list[ValueCount] | None = Field(
         default=None,

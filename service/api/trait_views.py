@@ -1,6 +1,7 @@
 """A trait as it is told: what is declared of it, what it is about, and who has it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from service.api.trait_schemas import Trait, TraitCoverage, ValueCount
@@ -22,7 +23,10 @@ ABOUT: Mapping[str, str] = {
 
 
 def trait(row: TraitRow, counted: Counted | None, served: Served, personal: Personal) -> Trait:
-    """One trait. `personal`: what the caller may not read."""
+    """One trait. `personal`: what the caller may not read; of what is below that they are told what
+    is declared, and not who has it."""
+    if personal.covering(row.name) not in (None, row.name):
+        row, counted = replace(row, customers=None, types=None, top=None), None
     definition = dict(row.definition or {})
     kind = _kind(row.name, definition)
     if kind == "ready_made":
