@@ -14,7 +14,10 @@ class Job(BaseModel):
     id: int
     kind: str
     status: Literal["queued", "running", "done", "failed"]
-    detail: dict[str, Any]
+    detail: dict[str, Any] = Field(
+        description="What it is about and has found. The name of an import's file and what was said "
+        "of its rows, which may name people, are told to keys with the scope `personal`."
+    )
     done: int
     total: int | None
     rate: float | None = Field(description="Customers a second.")

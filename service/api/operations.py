@@ -1,11 +1,14 @@
 """`/healthz`, `/readyz`, `/metrics`, `/catalog`, `/jobs`: for those who run the service."""
 
 from datetime import UTC, datetime
+from typing import Any
 
+import msgspec
 from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 
 from service.api import paging
+from service.api.callers import WithCaller
 from service.api.masking import View, WithView
 from service.api.operation_schemas import (
     ActiveModel,
@@ -22,6 +25,9 @@ from service.api.operation_schemas import (
 from service.api.problems import not_found
 from service.api.schemas import Fault
 from service.api.services import Services, WithServices
+from service.core.access import Caller, Scope
+from service.flows.import_running import Detail
+from service.flows.importing import KIND as IMPORT
 from service.store import catalogs
 from service.store import jobs as stored
 from service.store.database import CANT_READ
@@ -142,7 +148,23 @@ def _refused(services: Services, view: View) -> list[Refused]:
     return segments + traits + models
 
 
-def _job(row: JobRow) -> Job:
+def _detail(row: JobRow, who: Caller) -> dict[str, Any]:
+    """What a job is about and has found. What an import was told may name people."""
+    if row.kind != IMPORT:
+        return row.detail
+    detail = Detail.of(row)
+    plan = detail.plan
+    told = {
+        "kind": plan.kind, "list": plan.list, "spread": detail.spread, "done": detail.done,
+        "rejected": detail.rejected, "counts": detail.counts,
+    }  # fmt: skip
+    if who.may(Scope.PERSONAL):
+        told |= {"name": detail.name, "where": plan.where, "set": plan.constants}
+    found: dict[str, Any] = msgspec.to_builtins(told)
+    return found
+
+
+def _job(row: JobRow, who: Caller) -> Job:
     rate = eta = None
     if row.started_at is not None:
         spent = ((row.finished_at or datetime.now(UTC)) - row.started_at).total_seconds()
@@ -153,7 +175,7 @@ def _job(row: JobRow) -> Job:
         id=row.id,
         kind=row.kind,
         status=row.status,  # type: ignore[arg-type]  # the table's check holds it to these
-        detail=row.detail,
+        detail=_detail(row, who),
         done=row.done,
         total=row.total,
         rate=rate,
@@ -167,23 +189,26 @@ def _job(row: JobRow) -> Job:
 
 @router.get("/jobs")
 async def list_jobs(
-    services: WithServices, limit: paging.Limit = 100, cursor: paging.Cursor = None
+    services: WithServices,
+    who: WithCaller,
+    limit: paging.Limit = 100,
+    cursor: paging.Cursor = None,
 ) -> JobPage:
     """Background jobs, the newest first."""
     before = paging.after_number(cursor)
     async with services.database.engine.connect() as connection:
         rows = await stored.recent(connection, before, limit + 1)
-    items = [_job(row) for row in rows[:limit]]
+    items = [_job(row, who) for row in rows[:limit]]
     return JobPage(
         items=items, next_cursor=paging.cursor(items[-1].id if len(rows) > limit else None)
     )
 
 
 @router.get("/jobs/{job_id}")
-async def get_job(services: WithServices, job_id: int) -> Job:
+async def get_job(services: WithServices, who: WithCaller, job_id: int) -> Job:
     """One background job: progress, rate and the time it will still take."""
     async with services.database.engine.connect() as connection:
         row = await stored.get(connection, job_id) if 0 < job_id < 2**63 else None
     if row is None:
         raise not_found(f"there is no job {job_id}")
-    return _job(row)
+    return _job(row, who)

@@ -25,7 +25,7 @@ from service.intake.imports.people import People
 from service.intake.imports.told import Row, Terms, Told
 from service.intake.imports.understanding import Plan, understand
 from service.store import jobs
-from service.store.database import Database
+from service.store.database import CANT_READ, Database
 from service.store.jobs import JobRow
 
 FOLDER = "imports"
@@ -72,6 +72,10 @@ class Detail(msgspec.Struct):
     @classmethod
     def of(cls, job: JobRow) -> "Detail":
         return msgspec.convert(job.detail, cls)
+
+    def forget(self) -> None:
+        """Let go of what was said of the rows, which may name people: jobs are kept for good."""
+        self.plan = msgspec.structs.replace(self.plan, where=[], constants={})
 
     def document(self) -> dict[str, Any]:
         """The detail in JSON form."""
@@ -137,9 +141,21 @@ class Run:
 
     async def run(self) -> int:
         """How many rows the file has, once they are imported. Raises Stuck."""
+        goes_on = False
+        try:
+            return await self._import()
+        except (asyncio.CancelledError, *CANT_READ):
+            goes_on = True
+            raise
+        finally:
+            if not goes_on:
+                self._detail.forget()
+                await self._note()
+
+    async def _import(self) -> int:
         detail = self._detail
         if self._table is None:
-            raise Stuck(f"{detail.name} is not where it was: import it again")
+            raise Stuck("the file is not where it was: import it again")
         try:
             if detail.spread is None or not self._kept(detail.done, detail.spread.buckets):
                 await self._spread()
@@ -151,8 +167,11 @@ class Run:
                 told = await coming
                 coming = self._read(reader, number + 1)
                 await self._store(number, told)
-        except (OSError, Invalid) as error:
-            raise Stuck(f"{detail.name} can't be read: {error}") from error
+        except OSError as error:
+            # Its whole text has a path of this machine.
+            raise Stuck(f"the file can't be read: {error.strerror}") from error
+        except Invalid as error:
+            raise Stuck(f"the file can't be read: {error.problems[0].detail}") from error
         await asyncio.to_thread(self._tidy, self._table)
         return detail.spread.rows
 

@@ -170,6 +170,11 @@ class Importer:
 
     async def _fail(self, job_id: int, why: str) -> None:
         async with self._database.engine.begin() as connection:
+            job = await jobs.get(connection, job_id)
+            assert job is not None  # noqa: S101 - jobs are kept
+            detail = Detail.of(job)
+            detail.forget()
+            await jobs.note(connection, job_id, detail.document())
             await jobs.fail(connection, job_id, why)
 
     async def run(self, job: JobRow) -> int:

@@ -329,5 +329,5 @@ def test_a_file_that_is_gone_fails_with_the_reason(fresh: Service, tmp_path: Pat
 
     ended = fresh.runner.run(run())
     assert (ended.status, ended.error) == (
-        "failed", "orders.csv is not where it was: import it again",
+        "failed", "the file is not where it was: import it again",
     )  # fmt: skip

@@ -3,12 +3,17 @@ answer of every route, in headers, refusals and logs."""
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from service.api.scopes import ROUTES
+from service.core.access import SYSTEM
+from service.flows.import_running import look
+from service.intake.imports import mapping
+from tests.api.importing import imported
 from tests.api.test_personal import Ask, keyed, literal
 from tests.contracts.test_errors import shaped
 from tests.running import group
@@ -29,10 +34,29 @@ def declare(service: Service, name: str, **declaration: Any) -> None:
     assert answer.status_code == 200, answer.text
 
 
+def import_people(service: Service, folder: Path) -> None:
+    """An import that ends, the first job of all, and one that has just begun."""
+    said = {"as": "customers", "others": "ignore", "where": [f"mail = {ANN}"],
+            "map": {"customer_id": "id"}, "set": {"at": "2026-01-02", "consent.email": "yes"}}  # fmt: skip
+    people = f"id,mail\nc-1,{ANN}\n,{ANN}\n"
+    imported(service, people, name=f"{ANN}.csv", mapping=said)
+    path = folder / f"{ANN}.csv"
+    path.write_text(people)
+
+    async def begin() -> None:
+        understood = look(path, mapping.read(said), path.name)
+        importer = service.process.services.importer
+        await importer.begin(understood, SYSTEM, here=True)
+
+    service.runner.run(begin())
+
+
 @pytest.fixture
-def planted(fresh: Service) -> Service:
-    """Conditions of every kind of definition that name a person, or what somebody earns."""
+def planted(fresh: Service, tmp_path: Path) -> Service:
+    """Conditions of every kind of definition that name a person, or what somebody earns, and
+    imports that were told of them, one under way and one with a row that was not imported."""
     declare(fresh, "email", personal=True)
+    import_people(fresh, tmp_path)
     declare(fresh, "pay", personal=True, type="number")
     declare(fresh, "pay2", formula="pay * 2")
     declare(fresh, "likes", **SCORE)
