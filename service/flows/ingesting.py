@@ -2,11 +2,12 @@
 this returns from is stored."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from service.core.deciding import derived_problems
 from service.core.decisions import Decision, Input, Patch, Undecidable
+from service.core.identities import ANONYMOUS
 from service.core.instants import MINUTE, to_datetime
 from service.core.merging import Written, coerced
 from service.core.parsing import Invalid, Problem
@@ -44,20 +45,28 @@ class Ingestor:
         Overloaded, StoreUnavailable, Undecidable: then some may be stored, and all may be sent
         again."""
         rejects = list(taken.rejects)
-        await self._link(taken.messages)
-        groups = grouped(taken.messages)
+        erased = await self._link(taken.messages)
+        timely = []
+        for message in taken.messages:
+            if erased and _names_erased(message, erased):
+                rejects.append(_refused(message, Erased()))
+            else:
+                timely.append(message)
+        groups = grouped(timely)
         for start in range(0, len(groups), self._at_once):
             rejects += await self._store(groups[start : start + self._at_once], source_id)
         if rejects:
             await self._log(source_id, rejects, received_at)
 
-    async def _link(self, messages: Sequence[Message]) -> None:
-        """Keep what messages tell of who is whom."""
+    async def _link(self, messages: Sequence[Message]) -> Mapping[str, int]:
+        """Keep what messages tell of who is whom; the ids among it that were erased since, and
+        when."""
         claims = [claim for message in messages for claim in message.claims]
         names = {who: each for message in messages for who, each in message.names.items()}
         if claims or names:
             at = min(message.at for message in messages if message.claims or message.names)
-            await self._linker.tell(claims, names, at)
+            return await self._linker.tell(claims, names, at)
+        return {}
 
     async def _store(self, groups: Sequence[Group], source_id: str) -> list[Reject]:
         """Store groups; what of them was refused for good."""
@@ -129,6 +138,17 @@ async def _all_done(answers: Sequence[asyncio.Future[Any]]) -> None:
             await asyncio.wait([answer])
     for answer in answers:
         answer.exception()  # looked at, even where nobody asks for it
+
+
+def _names_erased(message: Message, erased: Mapping[str, int]) -> bool:
+    """Whether a message tells an address, or another id of its customer's own, that was erased
+    since: whoever else sends it, what it says would bring back the one who was. An anonymous id is
+    a device's, and others use that too."""
+    return any(
+        identity.kind != ANONYMOUS and message.at <= erased[own]
+        for own, identity in message.names.items()
+        if own in erased
+    )
 
 
 def _input(group: Group, source_id: str) -> Input:

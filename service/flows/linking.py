@@ -77,12 +77,16 @@ class Linker:
         self._clock = clock
         self._erasures = erasures
 
-    async def tell(self, claims: Sequence[Claim], named: Mapping[str, Identity], at: int) -> None:
+    async def tell(
+        self, claims: Sequence[Claim], named: Mapping[str, Identity], at: int
+    ) -> Mapping[str, int]:
         """Keep claims, and what customer ids stand for, told at an instant at the earliest; with
-        what it comes to, stored on return. Most were told before, and cost one look. Raises
-        Overloaded, StoreUnavailable, and what deciding raises."""
+        what it comes to, stored on return. Most were told before, and cost one look. The ids among
+        them that were erased since, and when, of which nothing is kept. Raises Overloaded,
+        StoreUnavailable, and what deciding raises."""
+        erased: Mapping[str, int] = {}
         if not claims and not named:
-            return
+            return erased
         try:
             async with self._database.engine.connect() as connection:
                 raw = (await connection.get_raw_connection()).driver_connection
@@ -91,9 +95,10 @@ class Linker:
         except CANT_READ as error:
             raise StoreUnavailable(type(error).__name__) from error
         if not news and not unnamed:
-            return
+            return erased
 
         async def keep(holding: Holding) -> Collection[str]:
+            nonlocal erased
             raw = holding.raw
             # Whoever erases holds the rows too: who was erased is known from here on.
             ids = {who for each in news for who in (each.customer_id, each.claimant)}
@@ -111,6 +116,7 @@ class Linker:
             return {who for each in joining for who in (each.customer_id, each.claimant)}
 
         await self.change(keep)
+        return erased
 
     @staticmethod
     async def _link_unknown(
