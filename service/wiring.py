@@ -8,6 +8,7 @@ from service.api.observing import Metrics
 from service.api.services import Services
 from service.flows import covering
 from service.flows.assigning import Assigner
+from service.flows.consenting import Consenter
 from service.flows.covering import Coverer
 from service.flows.erasing import Eraser
 from service.flows.following import Follower
@@ -90,6 +91,7 @@ class Process:
             assigner=Assigner(self.database, self.live, self.writer, linker, clock),
             ingestor=Ingestor(self.database, self.writer, linker, settings.writer_queue),
             linker=linker,
+            consenter=Consenter(self.database, self.writer, erasures, clock),
             publisher=publisher,
             lists=lists,
             importer=importer,

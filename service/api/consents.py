@@ -16,6 +16,7 @@ from service.api.paths import Channel, CustomerId
 from service.api.problems import invalid, not_found
 from service.api.profiles import consents, hides_consents
 from service.api.recording import NOT_RECORDED, not_recorded
+from service.api.schemas import storable
 from service.api.services import WithServices
 from service.core import consent
 from service.core.access import Caller, Scope
@@ -49,7 +50,7 @@ async def change_consent(
     author: WithAuthor,
 ) -> Consents:
     """Say whether a customer may be written to by a channel, and how you know. A customer who is
-    not known yet is, from now on."""
+    not known yet is, from now on. Without the scope `read` the answer has this channel only."""
     if "\0" in customer_id:
         raise invalid([Problem("/path/customer_id", "bad_value", "an id can't hold U+0000")])
     said = {name: getattr(change, name) for name in ("status", "source", "reason")}
@@ -59,15 +60,13 @@ async def change_consent(
     at = None if change.at is None else from_datetime(change.at)
     wanted = consenting.ConsentChange(channel, said, at)
     try:
-        decision = await consenting.change_consent(
-            services.writer, customer_id, wanted, services.clock(), author
-        )
+        decision = await services.consenter.change(customer_id, wanted, author)
     except NOT_RECORDED as error:
         raise not_recorded(error) from error
-    personal = _personal(services.live.served, who)
-    return Consents(
-        customer_id=decision.state.customer_id, channels=consents(decision.state, personal)
-    )
+    channels = consents(decision.state, _personal(services.live.served, who))
+    if channels is not None and not who.may(Scope.READ):
+        channels = {channel: channels[channel]}
+    return Consents(customer_id=decision.state.customer_id, channels=channels)
 
 
 @router.get("/{customer_id:path}/consent")
@@ -119,6 +118,7 @@ def _before(cursor: str | None) -> tuple[datetime, str] | None:
     try:
         at, place = json.loads(text)
         instant = datetime.fromisoformat(at)
+        storable(str(place)).encode()
     except (ValueError, TypeError) as error:
         raise invalid([Problem("/query/cursor", "bad_value", "this is no cursor")]) from error
     if instant.tzinfo is None or not isinstance(place, str):

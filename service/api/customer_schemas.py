@@ -127,6 +127,13 @@ class MergeRequest(Strict):
     from_: Annotated[Text, Field(alias="from", min_length=1, max_length=256)]
 
 
+class PersonIds(BaseModel):
+    """The ids of one person."""
+
+    customer_id: str
+    other_ids: list[str] = Field(description="What else is this customer, by merges and claims.")
+
+
 class PersonNamed(Strict):
     """Whom it is about."""
 

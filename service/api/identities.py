@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 
 from service.api.bodies import BodyRoute
 from service.api.callers import WithAuthor, WithCaller, require
-from service.api.customer_schemas import Customer, Customers, MergeRequest
+from service.api.customer_schemas import Customer, Customers, MergeRequest, PersonIds
 from service.api.customers import record
 from service.api.paths import CustomerId
 from service.api.problems import HttpProblem, invalid, not_found
@@ -66,9 +66,10 @@ async def merge_customers(
     wanted: MergeRequest,
     who: WithCaller,
     author: WithAuthor,
-) -> Customer:
+) -> Customer | PersonIds:
     """Have another customer be this one too: what came with either counts for both. It can be
-    undone."""
+    undone. Without the scope `read` the answer has their ids only."""
+    _check(customer_id)
     if wanted.from_ == customer_id:
         detail = "a customer can't be merged with themselves"
         raise invalid([Problem("/from", "bad_value", detail)])
@@ -91,9 +92,11 @@ async def unmerge_customers(
     wanted: MergeRequest,
     who: WithCaller,
     author: WithAuthor,
-) -> Customer:
+) -> Customer | PersonIds:
     """Undo a merge, or what gave this customer an anonymous id or another identity: it takes with
-    it all that came with it, and no message joins the two again."""
+    it all that came with it, and no message joins the two again. Without the scope `read` the
+    answer has their ids only."""
+    _check(customer_id)
     try:
         await services.linker.unmerge(customer_id, wanted.from_, author)
     except NotMerged as error:
@@ -104,11 +107,19 @@ async def unmerge_customers(
     return await _told(services, customer_id, who)
 
 
-async def _told(services: Services, customer_id: str, who: Caller) -> Customer:
+def _check(customer_id: str) -> None:
+    if "\0" in customer_id:
+        raise not_found(f"there is no customer {customer_id}")
+
+
+async def _told(services: Services, customer_id: str, who: Caller) -> Customer | PersonIds:
     async with services.database.engine.connect() as connection:
         raw = (await connection.get_raw_connection()).driver_connection
         person = (await identities.persons(raw, [customer_id])).get(customer_id, customer_id)
         state = (await states.read(raw, [person])).get(person)
         if state is None:
             raise not_found(f"there is no customer {customer_id}")
-        return await record(services, connection, state, who)
+        if who.may(Scope.READ):
+            return await record(services, connection, state, who)
+        others = (await identities.ids_of(raw, [person])).get(person, [])
+        return PersonIds(customer_id=person, other_ids=others)

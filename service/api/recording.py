@@ -14,8 +14,6 @@ def not_recorded(error: Exception) -> HttpProblem:
     """The problem that one of NOT_RECORDED is."""
     if isinstance(error, Invalid):
         return invalid(error.problems)
-    if isinstance(error, Overloaded):
-        return unavailable(f"too much is waiting already: {error}")
     if isinstance(error, Erased):
         return HttpProblem(409, "erased", str(error))
     if isinstance(error, NotStored):

@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 
 from service.api.observing import Metrics
 from service.flows.assigning import Assigner
+from service.flows.consenting import Consenter
 from service.flows.erasing import Eraser
 from service.flows.importing import Importer
 from service.flows.ingesting import Ingestor
@@ -37,6 +38,7 @@ class Services:
     assigner: Assigner
     ingestor: Ingestor
     linker: Linker
+    consenter: Consenter
     publisher: Publisher
     lists: Lists
     importer: Importer
