@@ -50,11 +50,6 @@ class View:
         definition = {**row.definition, "condition": condition}
         return replace(row, definition=definition, summary=SUMMARY), [*places, "/summary"]
 
-    def trait(self, document: Mapping[str, Any]) -> dict[str, Any]:
-        """What a trait is declared as, with the places that are masked as `masked`."""
-        shown, places = self.personal.definition(document)
-        return {**shown, "masked": places}
-
     def node(self, node: Any) -> Any:
         """A rule or group of a condition as this caller sees it."""
         return self.personal.condition(node)[0]

@@ -92,7 +92,7 @@ class Trait(TraitDeclaration):
     coverage: TraitCoverage | None = Field(
         default=None,
         description="null where nobody has been counted yet, and of what is below a personal trait "
-        "for callers who may not read it.",
+        "for callers who may not read it; for those without the scope `read` always.",
     )
     top_values: list[ValueCount] | None = Field(
         default=None,

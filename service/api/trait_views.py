@@ -22,10 +22,17 @@ ABOUT: Mapping[str, str] = {
 }
 
 
-def trait(row: TraitRow, counted: Counted | None, served: Served, personal: Personal) -> Trait:
+def trait(
+    row: TraitRow,
+    counted: Counted | None,
+    served: Served,
+    personal: Personal,
+    *,
+    figures: bool = True,
+) -> Trait:
     """One trait. `personal`: what the caller may not read; of what is below that they are told what
-    is declared, and not who has it."""
-    if personal.covering(row.name) not in (None, row.name):
+    is declared, and not who has it. `figures`: whether they may read any."""
+    if not figures or personal.covering(row.name) not in (None, row.name):
         row, counted = replace(row, customers=None, types=None, top=None), None
     definition = dict(row.definition or {})
     kind = _kind(row.name, definition)

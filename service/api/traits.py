@@ -13,10 +13,10 @@ from service.api.masking import View, WithView
 from service.api.paths import TraitName
 from service.api.problems import conflicting, invalid, not_found
 from service.api.schemas import Text
-from service.api.services import WithServices
+from service.api.services import Services, WithServices
 from service.api.trait_schemas import RankRefresh, Trait, TraitCount, TraitDeclaration, Traits
 from service.api.trait_views import ABOUT, trait
-from service.core.access import Scope
+from service.core.access import Caller, Scope
 from service.core.derived.ready_made import READY_MADE
 from service.core.merging import RESERVED
 from service.core.personal import NOBODYS
@@ -89,14 +89,7 @@ async def count_traits(services: WithServices) -> TraitCount:
 @router.get("/{name}")
 async def get_trait(services: WithServices, name: TraitName, who: WithCaller) -> Trait:
     """One trait that is declared, ready-made, or known of a customer."""
-    served = services.live.served
-    personal = NOBODYS if who.may(Scope.PERSONAL) else served.personal
-    async with services.database.engine.connect() as connection:
-        counted = await coverage.counted(connection)
-        row = await coverage.one(connection, _checked(name), READY_MADE, ABOUT)
-    if row is None or (row.definition is None and personal.covering(name) not in (None, name)):
-        raise not_found(f"no trait {name} is declared, or known of a customer")
-    return trait(row, counted, served, personal)
+    return await _told(services, _checked(name), who)
 
 
 @router.put("/{name}")
@@ -111,7 +104,7 @@ async def declare_trait(
     """Declare a trait: with a type, to which incoming values are coerced from now on; or how it is
     derived from events or other traits. What active segments read of it needs the scope `publish`.
     Values of a personal trait are masked for callers without the scope `personal`, which taking the
-    mark off needs."""
+    mark off needs. Without the scope `read` the answer has no figures."""
     definition = declaration.model_dump(mode="json", exclude_none=True)
     if not declaration.personal:
         del definition["personal"]
@@ -124,7 +117,7 @@ async def declare_trait(
             may_reveal=who.may(Scope.PERSONAL),
             may_publish=who.may(Scope.PUBLISH),
         )
-    return Trait.model_validate({"name": name, **view.trait(definition)})
+    return await _told(services, name, who)
 
 
 @router.post("/{name}/refresh", status_code=202)
@@ -153,6 +146,18 @@ async def withdraw_trait(
             may_reveal=who.may(Scope.PERSONAL),
             may_publish=who.may(Scope.PUBLISH),
         )
+
+
+async def _told(services: Services, name: str, who: Caller) -> Trait:
+    """One trait as this caller may read it. Raises HttpProblem 404."""
+    served = services.live.served
+    personal = NOBODYS if who.may(Scope.PERSONAL) else served.personal
+    async with services.database.engine.connect() as connection:
+        counted = await coverage.counted(connection)
+        row = await coverage.one(connection, name, READY_MADE, ABOUT)
+    if row is None or (row.definition is None and personal.covering(name) not in (None, name)):
+        raise not_found(f"no trait {name} is declared, or known of a customer")
+    return trait(row, counted, served, personal, figures=who.may(Scope.READ))
 
 
 @contextmanager

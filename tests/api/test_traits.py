@@ -3,7 +3,10 @@
 from typing import Any
 from urllib.parse import quote
 
+import pytest
+
 from tests.api.asking import refused
+from tests.api.test_personal import keyed
 from tests.contracts.test_errors import shaped
 from tests.serving import Service
 
@@ -32,6 +35,32 @@ def test_declared_traits(fresh: Service) -> None:
     refusal = refused(fresh, "put", "/traits/x", {"type": "colour"})
     assert refusal == ("invalid", [("/type", "bad_value")])
     assert refused(fresh, "put", "/traits/customer.x", {})[0] == "invalid"
+
+
+@pytest.mark.parametrize(
+    ("name", "declaration", "what"),
+    [
+        ("monthly", {"formula": "salary / 12"}, ("derived", True, "number", None)),
+        ("salary", {"type": "money", "personal": True}, ("given", True, "money", None)),
+        ("revenue", {"description": "Net."}, ("ready_made", False, "number", "value")),
+        ("country", {"description": "ISO."}, ("given", False, "string", "geographic")),
+    ],
+)
+def test_a_declaration_is_answered_with_what_is_there_then(
+    fresh: Service, name: str, declaration: dict[str, Any], what: tuple[Any, ...]
+) -> None:
+    fresh.ask("put", "/traits/salary", json={"type": "number", "personal": True})
+    fresh.assign("c-1", traits={"country": "CZ"})
+    fresh.ask("post", "/traits/refresh")
+    fresh.settle()
+    answer = fresh.ask("put", f"/traits/{name}", json=declaration)
+    assert (answer.status_code, answer.json()) == (200, fresh.get(f"/traits/{name}"))
+    told = answer.json()
+    assert tuple(told[part] for part in ("kind", "personal", "type", "dimension")) == what
+    # Who may not read is told no figures: nor of which type most customers have it.
+    told = keyed(fresh, "write")("put", f"/traits/{name}", json=declaration).json()
+    assert (told["coverage"], told["top_values"]) == (None, None)
+    assert told["type"] == (None if name == "country" else what[2])
 
 
 def test_a_type_that_would_break_a_segment_is_409_and_names_the_rule(fresh: Service) -> None:
