@@ -135,14 +135,16 @@ def _pattern(shown: str) -> str:
 
 
 class _Thin(Households):
-    """All households of the demo, but of most only the latest orders: what the pages show of others
+    """All households of the demo, but of most only the latest orders: what the pages show of those
     is what they are, and not what they bought. (`tests/demo` loads all.)"""
 
     KEPT = 2
+    WHOLE = 30  # of the lowest numbers
 
     def __iter__(self) -> Iterator[Household]:
         for household in super().__iter__():
-            if household.customer_id == SAMPLE:
+            who = household.customer_id
+            if who == SAMPLE or int(who.removeprefix("household-")) <= self.WHOLE:
                 yield household
                 continue
             ordered = [event for event in household.events if event.name == "Order Completed"]
