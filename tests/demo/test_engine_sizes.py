@@ -18,7 +18,7 @@ from service.core.instants import from_datetime
 from service.core.parsing import Schema
 from service.core.traits import TraitType
 from service.demo.starter import starter_segments
-from service.demo.traits import GIVEN
+from service.demo.traits import GIVEN, derived_traits
 
 OF_EVENTS = {
     segment["key"] for segment in starter_segments() if "event:" in json.dumps(segment["condition"])
@@ -57,6 +57,19 @@ def test_sizes_one_customer_at_a_time(catalog: Catalog, traits: dict[str, dict[s
         for position in positions_of(catalog.matcher.match(profile, NOW)):
             sizes[catalog.keys[position]] += 1
     assert {key: sizes[key] for key in SIZES} == SIZES
+
+
+def test_who_never_did_anything_is_in_no_segment(catalog: Catalog) -> None:
+    """Counts, sums and scores over nothing are 0."""
+    zeros = {
+        name: 0
+        for name, definition in derived_traits().items()
+        if "score" in definition
+        or definition.get("aggregate", {}).get("function") in {"count", "sum", "distinct"}
+    }
+    profile = {**zeros, "orders": 0, "revenue": 0, "customer_id": "new"}
+    assert {"r_score", "baby_orders_365d", "campaigns_received"} <= profile.keys()
+    assert positions_of(catalog.matcher.match(profile, NOW)) == []
 
 
 def test_sizes_as_a_block(catalog: Catalog, traits: dict[str, dict[str, Any]]) -> None:
