@@ -1,9 +1,12 @@
 """ETags of definitions, and the conditions that requests make of them (RFC 9110, section 13).
 
-An ETag is of the definition, its version and its status: metrics and warnings change without it.
+An ETag is of the definition (of segments of their version and status): metrics, coverage and
+warnings change without it.
 """
 
+import json
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request
@@ -11,6 +14,7 @@ from fastapi import Depends, Header, Request
 from service.api.problems import HttpProblem, invalid
 from service.core.parsing import Problem
 from service.store.segments import SegmentRow
+from service.store.vault import Vault
 
 
 def _of_all_lines(name: str, description: str) -> Any:
@@ -41,8 +45,8 @@ IfChanged = Annotated[
     _of_all_lines("If-None-Match", "The ETag of the definition you have: 304 if it is the same."),
 ]
 
-# For the OpenAPI: headers of answers about one segment.
-_ETAG = {"description": "Of the definition: its version and status.", "schema": {"type": "string"}}
+# For the OpenAPI: headers of answers about one definition.
+_ETAG = {"description": "Of the definition alone.", "schema": {"type": "string"}}
 _LOCATION = {"description": "Where it is found.", "schema": {"type": "string"}}
 TAGGED: dict[str, Any] = {"headers": {"ETag": _ETAG}}
 CREATED: dict[str, Any] = {"headers": {"ETag": _ETAG, "Location": _LOCATION}}
@@ -56,10 +60,21 @@ def etag(row: SegmentRow) -> str:
     return f'"{row.key}.{row.version}.{row.status}"'
 
 
+def declaration_tag(vault: Vault, name: str, definition: Mapping[str, Any]) -> str:
+    """The strong ETag of a trait's declaration: keyed, as nobody should find by trying what is
+    masked for them."""
+    text = json.dumps([name, definition], sort_keys=True)
+    return f'"{vault.fingerprints("declaration", text)[0].hex()[:32]}"'
+
+
 def check(row: SegmentRow | None, if_match: str | None, if_none_match: str | None = None) -> None:
-    """Whether a change may be made to what is stored (None: nothing). Raises HttpProblem 412
-    `stale`, 422."""
-    tag = None if row is None else etag(row)
+    """Whether a change may be made to a stored segment (None: there is none). Raises HttpProblem
+    412 `stale`, 422."""
+    check_tag(None if row is None else etag(row), if_match, if_none_match)
+
+
+def check_tag(tag: str | None, if_match: str | None, if_none_match: str | None = None) -> None:
+    """The same of whatever has this ETag (None: there is nothing)."""
     if if_match is not None:
         wanted = _tags(if_match, "If-Match")
         if tag is None or (wanted is not None and tag not in wanted):

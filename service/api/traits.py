@@ -1,16 +1,17 @@
 """`/traits`: declared types and dimensions of traits, and which are personal."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 
-from service.api import paging
+from service.api import paging, preconditions
 from service.api.bodies import BodyRoute
 from service.api.callers import WithAuthor, WithCaller, forbidden
 from service.api.masking import View, WithView
 from service.api.paths import TraitName
+from service.api.preconditions import TAGGED, IfChanged, IfMatch, IfNoneMatch
 from service.api.problems import conflicting, invalid, not_found
 from service.api.schemas import Text
 from service.api.services import Services, WithServices
@@ -86,13 +87,29 @@ async def count_traits(services: WithServices) -> TraitCount:
     return TraitCount(job=job)
 
 
-@router.get("/{name}")
-async def get_trait(services: WithServices, name: TraitName, who: WithCaller) -> Trait:
-    """One trait that is declared, ready-made, or known of a customer."""
-    return await _told(services, _checked(name), who)
+@router.get(
+    "/{name}",
+    response_model=Trait,
+    responses={200: TAGGED, 304: {"description": "It is still declared the same.", **TAGGED}},
+)
+async def get_trait(
+    services: WithServices,
+    name: TraitName,
+    who: WithCaller,
+    response: Response,
+    if_changed: IfChanged,
+) -> Trait | Response:
+    """One trait that is declared, ready-made, or known of a customer. Where it is declared it has
+    an ETag, of that alone: counts change without it."""
+    told, tag = await _told(services, _checked(name), who)
+    if tag is not None:
+        if if_changed is not None and preconditions.unchanged(tag, if_changed):
+            return Response(status_code=304, headers={"etag": tag})
+        response.headers["etag"] = tag
+    return told
 
 
-@router.put("/{name}")
+@router.put("/{name}", responses={200: TAGGED})
 async def declare_trait(
     services: WithServices,
     name: TraitName,
@@ -100,6 +117,9 @@ async def declare_trait(
     view: WithView,
     who: WithCaller,
     author: WithAuthor,
+    response: Response,
+    if_match: IfMatch,
+    if_none_match: IfNoneMatch,
 ) -> Trait:
     """Declare a trait: with a type, to which incoming values are coerced from now on; or how it is
     derived from events or other traits. What active segments read of it needs the scope `publish`.
@@ -116,8 +136,12 @@ async def declare_trait(
             author=author,
             may_reveal=who.may(Scope.PERSONAL),
             may_publish=who.may(Scope.PUBLISH),
+            expect=_expecting(services, name, if_match, if_none_match),
         )
-    return await _told(services, name, who)
+    told, tag = await _told(services, name, who)
+    if tag is not None:
+        response.headers["etag"] = tag
+    return told
 
 
 @router.post("/{name}/refresh", status_code=202)
@@ -135,7 +159,12 @@ async def refresh_rank(services: WithServices, name: TraitName) -> RankRefresh:
 
 @router.delete("/{name}", status_code=204)
 async def withdraw_trait(
-    services: WithServices, name: TraitName, view: WithView, who: WithCaller, author: WithAuthor
+    services: WithServices,
+    name: TraitName,
+    view: WithView,
+    who: WithCaller,
+    author: WithAuthor,
+    if_match: IfMatch,
 ) -> None:
     """Withdraw a declaration; values stay as they are. A type that active segments read needs the
     scope `publish`."""
@@ -145,11 +174,27 @@ async def withdraw_trait(
             author=author,
             may_reveal=who.may(Scope.PERSONAL),
             may_publish=who.may(Scope.PUBLISH),
+            expect=_expecting(services, name, if_match),
         )
 
 
-async def _told(services: Services, name: str, who: Caller) -> Trait:
-    """One trait as this caller may read it. Raises HttpProblem 404."""
+def _expecting(
+    services: Services, name: str, if_match: str | None, if_none_match: str | None = None
+) -> Callable[[Mapping[str, Any] | None], None]:
+    """Holds what is declared against what a request asks of it. Raises HttpProblem 412, 422."""
+
+    def expect(declared: Mapping[str, Any] | None) -> None:
+        tag = None
+        if declared is not None:
+            tag = preconditions.declaration_tag(services.vault, name, declared)
+        preconditions.check_tag(tag, if_match, if_none_match)
+
+    return expect
+
+
+async def _told(services: Services, name: str, who: Caller) -> tuple[Trait, str | None]:
+    """One trait as this caller may read it, and the ETag of its declaration. Raises HttpProblem
+    404."""
     served = services.live.served
     personal = NOBODYS if who.may(Scope.PERSONAL) else served.personal
     async with services.database.engine.connect() as connection:
@@ -157,7 +202,10 @@ async def _told(services: Services, name: str, who: Caller) -> Trait:
         row = await coverage.one(connection, name, READY_MADE, ABOUT)
     if row is None or (row.definition is None and personal.covering(name) not in (None, name)):
         raise not_found(f"no trait {name} is declared, or known of a customer")
-    return trait(row, counted, served, personal, figures=who.may(Scope.READ))
+    tag = None
+    if row.definition is not None:
+        tag = preconditions.declaration_tag(services.vault, name, row.definition)
+    return trait(row, counted, served, personal, figures=who.may(Scope.READ)), tag
 
 
 @contextmanager

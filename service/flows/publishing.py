@@ -59,6 +59,10 @@ REACHING = ("name", "treatment", "expires_at")
 TRAITS_COUNTED = 20
 
 
+def _anything(_before: Mapping[str, Any] | None) -> None:
+    """Expects nothing of what is declared so far."""
+
+
 @dataclass(frozen=True, slots=True)
 class Saved(SegmentRow):
     """A segment just saved, and what its author should know."""
@@ -195,15 +199,17 @@ class Publisher:
         author: Author = SYSTEM,
         may_reveal: bool = True,
         may_publish: bool = True,
+        expect: Callable[[Mapping[str, Any] | None], None] = _anything,
     ) -> None:
         """Declare a trait, or replace its declaration; values that come in are coerced to its type
         from now on. `may_reveal`: whether the author may read personal traits, and so say that
         one no longer is; `may_publish`: whether they may decide who is in active segments, which a
         type that those read does, by way of derived traits and models too. Raises Invalid where it
         can't be derived so, Conflict where others could not be served then, MayNotReveal,
-        MayNotPublish."""
+        MayNotPublish, and what `expect` raises of the declaration that it would replace."""
         async with self.publications.change(author) as change:
             before = await traits.get(change.connection, name)
+            expect(before)
             if before == definition:
                 return
             may = May(reveal=may_reveal, publish=may_publish)
@@ -219,13 +225,15 @@ class Publisher:
         author: Author = SYSTEM,
         may_reveal: bool = True,
         may_publish: bool = True,
+        expect: Callable[[Mapping[str, Any] | None], None] = _anything,
     ) -> None:
         """Withdraw a declaration; values stay as they are. Raises Unknown, Conflict,
-        MayNotReveal, MayNotPublish."""
+        MayNotReveal, MayNotPublish, and what `expect` raises of it."""
         async with self.publications.change(author) as change:
             before = await traits.get(change.connection, name)
             if before is None:
                 raise Unknown(name)
+            expect(before)
             may = May(reveal=may_reveal, publish=may_publish)
             await self._declarations.follow(change, name, before, {}, may)
             await traits.withdraw(change.connection, name)

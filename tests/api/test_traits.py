@@ -7,6 +7,7 @@ import pytest
 
 from tests.api.asking import refused
 from tests.api.test_personal import keyed
+from tests.api.test_preconditions import stale
 from tests.contracts.test_errors import shaped
 from tests.serving import Service
 
@@ -98,3 +99,36 @@ def test_names_may_hold_slashes_and_percent_signs(fresh: Service) -> None:
         assert fresh.get(path)["name"] == name
         assert fresh.rows("select name from traits") == [(name,)]
         assert fresh.ask("delete", path).status_code == 204
+
+
+def test_declarations_are_changed_by_who_has_seen_them(fresh: Service) -> None:
+    only, star = {"if-none-match": "*"}, {"if-match": "*"}
+    assert stale(fresh.ask("put", "/traits/x", json={"type": "number"}, headers=star))
+    first = fresh.ask("put", "/traits/x", json={"type": "number"}, headers=only)
+    assert first.status_code == 200
+    tag = first.headers["etag"]
+    assert fresh.ask("get", "/traits/x").headers["etag"] == tag
+    assert stale(fresh.ask("put", "/traits/x", json={"type": "string"}, headers=only))
+    # Counting customers does not change it, and another trait of the same type has another.
+    fresh.assign("c-1", traits={"x": 3})
+    fresh.ask("post", "/traits/refresh")
+    fresh.settle()
+    same = fresh.ask("get", "/traits/x", headers={"if-none-match": f'"y", {tag}'})
+    assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", tag)
+    assert fresh.ask("put", "/traits/y", json={"type": "number"}).headers["etag"] != tag
+    for wrong in ('"another"', f"W/{tag}"):
+        for method, body in (("put", {"type": "string"}), ("delete", None)):
+            answer = fresh.ask(method, "/traits/x", json=body, headers={"if-match": wrong})
+            assert stale(answer), answer.text
+    assert fresh.get("/traits/x")["type"] == "number"
+    seen = {"if-match": tag}
+    changed = fresh.ask("put", "/traits/x", json={"type": "string"}, headers=seen)
+    assert (changed.status_code, changed.headers["etag"] != tag) == (200, True)
+    assert stale(fresh.ask("delete", "/traits/x", headers=seen))
+    now = {"if-match": changed.headers["etag"]}
+    assert fresh.ask("delete", "/traits/x", headers=now).status_code == 204
+    assert fresh.ask("delete", "/traits/x", headers=star).status_code == 404
+    assert "etag" not in fresh.ask("get", "/traits/x").headers
+    wrong_header = fresh.ask("delete", "/traits/y", headers={"if-match": "x"})
+    faults = [(each["pointer"], each["code"]) for each in shaped(wrong_header)["errors"]]
+    assert faults == [("/header/If-Match", "bad_value")]
