@@ -2,12 +2,12 @@
 
 from alembic import context
 
-from service.store.tables import metadata
+from service.store.customer_tables import customers
 
 connection = context.config.attributes["connection"]
 context.configure(
     connection=connection,
-    target_metadata=metadata,
+    target_metadata=customers.metadata,
     transaction_per_migration=True,
     compare_type=True,
     compare_server_default=True,

@@ -10,15 +10,8 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.store.tables import (
-    customers,
-    events,
-    list_members,
-    metadata,
-    orders,
-    trait_history,
-    transitions,
-)
+from service.store.customer_tables import customers, events, orders, trait_history, transitions
+from service.store.tables import list_members, metadata
 
 # Rows that are read at once where there may be many.
 AT_ONCE = 500

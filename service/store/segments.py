@@ -13,14 +13,8 @@ from service.core.access import Author
 from service.core.instants import parse_instant, to_datetime
 from service.store import lists
 from service.store.consents import reaching
-from service.store.tables import (
-    customers,
-    list_members,
-    memberships,
-    segment_metrics,
-    segment_versions,
-    segments,
-)
+from service.store.customer_tables import customers, memberships
+from service.store.tables import list_members, segment_metrics, segment_versions, segments
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
 import migrations
+from service.store.customer_tables import customers
 from service.store.database import Database
 from service.store.migrating import SchemaTooNew, downgrade, migrate, revisions
-from service.store.tables import metadata
 from tests.postgres import Databases
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ def differences(connection: Connection) -> list[Any]:
     """What a migration would still have to do."""
     options = {"compare_type": True, "compare_server_default": True}
     context = MigrationContext.configure(connection, opts=options)
-    return list(compare_metadata(context, metadata))
+    return list(compare_metadata(context, customers.metadata))
 
 
 def facts(connection: Connection) -> dict[str, Any]:
@@ -103,7 +103,7 @@ async def down(database: Database) -> None:
 
 async def create_all(database: Database) -> None:
     async with database.engine.begin() as connection:
-        await connection.run_sync(metadata.create_all)
+        await connection.run_sync(customers.metadata.create_all)
 
 
 def test_a_migrated_database_is_what_the_tables_say(empty_url: str, databases: Databases) -> None:
