@@ -83,7 +83,7 @@ class AnswerEncoder:
             _encode(_schemes(answer, pieces)),
             *_moves(answer, only, personal),
             b',"models":',
-            _encode(_models(answer, pieces)),
+            _encode(_models(answer, pieces, personal)),
             b',"variants":{},"valid_until":',
             _instant(answer.horizon.valid_until),
             b',"recorded":true' if answer.recorded else b',"recorded":false',
@@ -201,14 +201,8 @@ def _moves(answer: Assignment, only: frozenset[str] | None, personal: Personal) 
     return [b',"entered":', _encode(entered), b',"exited":', _encode(exited)]
 
 
-def _models(answer: Assignment, pieces: Pieces) -> dict[str, Any]:
+def _models(answer: Assignment, pieces: Pieces, personal: Personal) -> dict[str, Any]:
     return {
-        name: {
-            "version": pieces.versions.get(name),
-            "label": output.label,
-            "confidence": output.confidence,
-            "score": output.score,
-            "unusual": output.unusual,
-        }
+        name: {"version": pieces.versions.get(name), **personal.output(name, output)}
         for name, output in answer.outputs.items()
     }

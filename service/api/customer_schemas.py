@@ -42,7 +42,8 @@ class ChannelConsent(BaseModel):
 
 
 class ModelAnswer(BaseModel):
-    """What a model says of a customer; null where it has nothing to say."""
+    """What a model says of a customer; null where it has nothing to say. Where it reads personal
+    traits, `label` is "***" and the rest null for callers without the scope `personal`."""
 
     version: str
     label: str | None

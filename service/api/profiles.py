@@ -20,6 +20,7 @@ from service.core.instants import to_datetime
 from service.core.merging import Written, value_at
 from service.core.personal import Personal
 from service.core.profiles import told_of
+from service.core.written import model_field
 from service.live import Served
 from service.store.customers import TransitionRow
 
@@ -38,6 +39,7 @@ def profile(
     named = {name: value for name, value in known.items() if ":" not in name}
     traits, masked = personal.masked(named)
     outputs = served.score(known)
+    labels = [f"{model_field(name)}.label" for name in outputs if personal.says(name)]
     versions = {model.name: model.version for model in served.models}
     return Customer(
         customer_id=state.customer_id,
@@ -52,18 +54,12 @@ def profile(
                 for name in sorted(derived.keys() & traits.keys() - given.keys())
             },
         },
-        masked=masked,
+        masked=[*masked, *labels],
         consent=consents(state, personal),
         segments=memberships(state),
         lists=lists,
         models={
-            name: ModelAnswer(
-                version=versions[name],
-                label=output.label,
-                confidence=output.confidence,
-                score=output.score,
-                unusual=output.unusual,
-            )
+            name: ModelAnswer(version=versions[name], **personal.output(name, output))
             for name, output in outputs.items()
         },
         valid_until=None if state.due_at is None else to_datetime(state.due_at),

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from service.core.decisions import ModelOutput
 from service.core.problems import Problem
-from service.core.written import rewritten, rules_written
+from service.core.written import model_field, rewritten, rules_written
 
 MASK = "***"
 _MASKED = f'"{MASK}" stands for a personal value: write the value, or leave condition as is'
@@ -14,7 +15,8 @@ _MASKED = f'"{MASK}" stands for a personal value: write the value, or leave cond
 
 @dataclass(frozen=True, slots=True)
 class Personal:
-    """The paths of personal traits. A path stands for all that is below it."""
+    """The paths of personal traits, and of models that read any. A path stands for all that is
+    below it."""
 
     paths: frozenset[str] = frozenset()
     # Whether the ids that conditions name are personal.
@@ -68,6 +70,24 @@ class Personal:
         """
         paths: list[str] = []
         return _masked(traits, self._tree, "", paths), sorted(paths)
+
+    def says(self, model: str) -> bool:
+        """Whether what a model says is personal."""
+        return self.touches(model_field(model))
+
+    def output(self, model: str, output: ModelOutput) -> dict[str, Any]:
+        """What a model says of somebody; where that is personal `MASK` for a label, and nothing
+        else."""
+        if self.says(model):
+            silent = output.label is None and output.score is None
+            label = None if silent else MASK
+            return {"label": label, "confidence": None, "score": None, "unusual": None}
+        return {
+            "label": output.label,
+            "confidence": output.confidence,
+            "score": output.score,
+            "unusual": output.unusual,
+        }
 
     def condition(self, document: Any, pointer: str = "/condition") -> tuple[Any, list[str]]:
         """A condition as it is written, or a node of one, with `MASK` in place of what rules

@@ -2,6 +2,7 @@
 served, which have to keep what follows from their reading (who may see it, who may change it)."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from service.core.consent import REACHABLE, SHAPED
@@ -92,11 +93,22 @@ def touches(read: Iterable[str], names: Collection[str]) -> bool:
     )
 
 
-def made_of(names: Collection[str], documents: Documents) -> frozenset[str]:
-    """The derived traits that come of any of these traits, by way of others too."""
+def model_field(name: str) -> str:
+    """The field that all that a model says is below."""
+    return f"model:{name}"
+
+
+def made_of(
+    names: Collection[str],
+    documents: Documents,
+    models: Mapping[str, Iterable[str]] = MappingProxyType({}),
+) -> frozenset[str]:
+    """The derived traits that come of any of these traits, by way of others too, and the fields of
+    models that do. `models`: the traits that each model reads."""
     found: set[str] = set()
     reads = {name: frozenset(reads_written(document)) for name, document in documents.items()}
     reads[REACHABLE] = SHAPED
+    reads |= {model_field(name): frozenset(read) for name, read in models.items()}
     while True:
         known = found | set(names)
         more = {name for name, read in reads.items() if name not in found and touches(read, known)}

@@ -65,7 +65,7 @@ class Declarations:
         Conflict where others could not be served then, MayNotReveal, MayNotPublish."""
         rows = await catalogs.read_catalog(change.connection)
         proposed = _declared(rows, name, after)
-        personal = following.personal_of(proposed, self._settings)
+        personal = following.personal_of(proposed, self._settings, self._live.served.models)
         was_personal = self._live.served.personal
         if not may.reveal and not all(map(personal.covering, was_personal.paths)):
             raise MayNotReveal(name)

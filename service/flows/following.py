@@ -19,7 +19,7 @@ from service.core.instants import zone_named
 from service.core.parsing import Schema
 from service.core.personal import Personal
 from service.core.traits import TraitType
-from service.core.written import Documents, made_of
+from service.core.written import Documents, made_of, model_field
 from service.flows.gazetteer import gazetteer, installed
 from service.flows.sources import SourceRing
 from service.keyring import KeyRing
@@ -83,7 +83,7 @@ def build(rows: CatalogRows, settings: Settings, previous: Served | None) -> Ser
                 refused=tuple(sorted((*catalog.refused, *rows.refused), key=attrgetter("key"))),
                 refused_keys=catalog.refused_keys | {refusal.key for refusal in rows.refused},
             )
-    return Served(catalog, rows.publications, models, refused, personal_of(rows, settings))
+    return Served(catalog, rows.publications, models, refused, personal_of(rows, settings, models))
 
 
 def derived_of(rows: CatalogRows, settings: Settings) -> Documents:
@@ -93,9 +93,15 @@ def derived_of(rows: CatalogRows, settings: Settings) -> Documents:
     return {**ready_made, **rows.derived}
 
 
-def personal_of(rows: CatalogRows, settings: Settings) -> Personal:
-    """The traits that are declared personal, and those that come of them."""
-    return Personal(rows.personal | made_of(rows.personal, derived_of(rows, settings)))
+def personal_of(rows: CatalogRows, settings: Settings, models: Sequence[ActiveModel]) -> Personal:
+    """The traits that are declared personal, with those, and what models say, that come of them. Of
+    a model that can't be served nobody knows what it read: it may have been any."""
+    if not rows.personal:
+        return Personal()
+    read = {model.name: model.scorer.manifest.inputs for model in models}
+    unknown = {model_field(row.name) for row in rows.models if row.name not in read}
+    come_of = made_of(rows.personal | unknown, derived_of(rows, settings), read)
+    return Personal(rows.personal | unknown | come_of)
 
 
 def _models(

@@ -113,9 +113,14 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             raise ValueError(f"files must be exactly {', '.join(sorted(expected))}")
 
     @property
+    def inputs(self) -> frozenset[str]:
+        """The paths of the traits that it reads."""
+        return frozenset(feature.trait for feature in self.features)
+
+    @property
     def reads(self) -> frozenset[str]:
         """The traits that it reads something of."""
-        return frozenset(feature.trait.partition(".")[0] for feature in self.features)
+        return frozenset(path.partition(".")[0] for path in self.inputs)
 
 
 def check_name(name: str, version: str) -> None:

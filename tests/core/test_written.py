@@ -64,5 +64,10 @@ def test_what_comes_of_a_trait_by_way_of_others() -> None:
     assert made_of(["pay"], documents) == {"monthly", "double", "all", "gross"}
     assert made_of(["consent.email"], {}) == {"reachable"}
     assert made_of([], documents) == frozenset()
+    scored = {"score": {"points": [{"points": 1, "condition": {"combinator": "and", "rules": [
+        {"field": "model:tiers.label", "operator": "=", "value": "x"}]}}]}}  # fmt: skip
+    models = {"tiers": ["monthly", "age"], "ages": ["age"]}
+    made = made_of(["pay.net"], {**documents, "scored": scored}, models)
+    assert made == {"monthly", "double", "all", "model:tiers", "scored"}
     assert touches(["a.b"], ["a.b.c"])
     assert not touches(["a.b"], ["a.bc", "b"])
