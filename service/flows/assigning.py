@@ -220,7 +220,8 @@ class Assigner:
         state = await self._stored(who, served) or State(who, now, now)
         events = events_of(told, who, now, _new_id) if told else ()
         orders = await self._ordering(state.customer_id, events, served) if events else None
-        given = Input(traits, now, seen=False, events=events, orders=orders, everyone=everyone)
+        at = self._receipts.next() if traits else now
+        given = Input(traits, at, seen=False, events=events, orders=orders, everyone=everyone)
         decision = await self._decide(served, state, given, now)
         return self._answer(decision, recorded=False)
 
