@@ -19,7 +19,7 @@ from service.core.catalog import Catalog
 from service.core.parsing import Problem
 from service.core.personal import NOBODYS, Personal
 from service.core.proofs.findings import Code
-from service.core.written import conditions_written, rules_written
+from service.core.written import rules_written
 from service.store.metrics import MADE_OF
 from service.store.segments import SegmentRow, VersionRow
 
@@ -66,20 +66,11 @@ class View:
     def check(self, condition: Any) -> None:
         """Refuse a condition that holds masks: they would be stored in place of what they hide.
         Raises HttpProblem 422."""
-        self._check([("/condition", condition)])
+        _refuse(self.personal.masks(condition))
 
     def check_trait(self, document: Mapping[str, Any]) -> None:
-        """The same of the conditions that a trait's document holds."""
-        self._check(conditions_written(document))
-
-    def _check(self, conditions: Iterable[tuple[str, Any]]) -> None:
-        faults = [
-            fault
-            for place, condition in conditions
-            for fault in self.personal.masks(condition, place)
-        ]
-        if faults:
-            raise invalid(faults)
+        """The same of what a trait is declared as."""
+        _refuse(self.personal.masks_in(document))
 
     def counted(self, problems: Iterable[Problem]) -> list[Problem]:
         """Warnings as they are told to who may read no figures."""
@@ -130,6 +121,11 @@ class View:
             self._names_somebody(each.definition.condition)
             for each in self.catalog.segments.values()
         )
+
+
+def _refuse(faults: list[Problem]) -> None:
+    if faults:
+        raise invalid(faults)
 
 
 def _view(services: WithServices, who: WithCaller) -> View:

@@ -81,7 +81,8 @@ class Trait(TraitDeclaration):
     name: str
     masked: list[str] = Field(
         default=[],
-        description='Places whose value is "***", because conditions name personal values there.',
+        description='Places where "***" stands for values that conditions compare personal traits '
+        "with, and for numbers in formulas of such.",
     )
     kind: Literal["given", "derived", "ready_made"] = Field(
         default="given",

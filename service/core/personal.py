@@ -3,14 +3,16 @@ them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 from service.core.decisions import ModelOutput
+from service.core.derived.formula_parsing import names_in, without_numbers
 from service.core.problems import Problem
-from service.core.written import model_field, rewritten, rules_written
+from service.core.written import conditions_written, model_field, rewritten, rules_written
 
 MASK = "***"
 _MASKED = f'"{MASK}" stands for a personal value: write the value, or leave condition as is'
+_MASKED_NUMBER = f'"{MASK}" stands for a number beside a personal trait: write the number'
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +98,21 @@ class Personal:
         return self._condition(document, pointer, places), places
 
     def definition(self, document: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-        """The same of a trait's document, whose scores and ranks hold conditions."""
+        """The same of a trait's document, whose scores and ranks hold conditions; and of numbers in
+        formulas of personal traits: by the sign of a difference they compare."""
         places: list[str] = []
         shown = rewritten(document, lambda each, where: self._condition(each, where, places))
+        formula = document.get("formula")
+        if self._calculates(formula):
+            told = without_numbers(formula, MASK)
+            if told != formula:
+                shown["formula"] = told
+                places.append("/formula")
         return shown, places
+
+    def _calculates(self, formula: Any) -> TypeGuard[str]:
+        """Whether this is a formula that reads what is personal."""
+        return isinstance(formula, str) and any(map(self.touches, names_in(formula)))
 
     def _condition(self, node: Any, pointer: str, places: list[str]) -> Any:
         if not isinstance(node, dict):
@@ -123,6 +136,19 @@ class Personal:
             Problem(f"{place}/value", "masked", _MASKED)
             for place, rule in rules_written(condition, pointer)
             if self.hides(rule) and _holds_mask(rule.get("value"))
+        ]
+
+    def masks_in(self, document: Mapping[str, Any]) -> list[Problem]:
+        """The same of a trait's document."""
+        formula = document.get("formula")
+        numbers = [Problem("/formula", "masked", _MASKED_NUMBER)]
+        return [
+            *(
+                fault
+                for place, condition in conditions_written(document)
+                for fault in self.masks(condition, place)
+            ),
+            *(numbers if self._calculates(formula) and MASK in formula else ()),
         ]
 
     def hides(self, rule: Mapping[str, Any]) -> bool:

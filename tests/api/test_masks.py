@@ -36,8 +36,13 @@ def declare(service: Service, name: str, **declaration: Any) -> None:
 
 def import_people(service: Service, folder: Path) -> None:
     """An import that ends, the first job of all, and one that has just begun."""
-    said = {"as": "customers", "others": "ignore", "where": [f"mail = {ANN}"],
-            "map": {"customer_id": "id"}, "set": {"at": "2026-01-02", "consent.email": "yes"}}  # fmt: skip
+    said = {
+        "as": "customers",
+        "others": "ignore",
+        "map": {"customer_id": "id"},
+        "set": {"at": "2026-01-02", "traits.email": ANN},
+        "where": [f"mail = {ANN}"],
+    }
     people = f"id,mail\nc-1,{ANN}\n,{ANN}\n"
     imported(service, people, name=f"{ANN}.csv", mapping=said)
     path = folder / f"{ANN}.csv"
@@ -59,6 +64,7 @@ def planted(fresh: Service, tmp_path: Path) -> Service:
     import_people(fresh, tmp_path)
     declare(fresh, "pay", personal=True, type="number")
     declare(fresh, "pay2", formula="pay * 2")
+    declare(fresh, "above", formula=f"(pay2 - {PAY}) * 1.5")
     declare(fresh, "likes", **SCORE)
     declare(fresh, "standing", rank={"of": "points", "among": NAMED})
     fresh.save("ann", ("email", "=", ANN), scheme="people", priority=1)
@@ -90,7 +96,7 @@ def paths() -> Iterator[tuple[str, str]]:
     """Every route's paths, with all that was planted in their places."""
     places = {
         "key": ("ann", "known", "rich", "liked", "sketch", "plain", "none"),
-        "name": ("email", "pay", "pay2", "likes", "standing", "points", "new"),
+        "name": ("email", "pay", "pay2", "above", "likes", "standing", "points", "new"),
         "customer_id": ("c-1",), "channel": ("email",), "fingerprint": ("0" * 64,),
         "source_id": ("shop",), "job_id": ("1",), "key_id": ("k_0",),
     }  # fmt: skip
@@ -188,6 +194,24 @@ def test_definitions_of_traits_are_told_without_whom_they_name(planted: Service,
         problem = shaped(answer)
         faults = [(fault["pointer"], fault["code"]) for fault in problem["errors"]]
         assert (answer.status_code, faults) == (422, [(place, "masked")])
+
+
+def test_formulas_of_personal_traits_are_told_without_their_numbers(planted: Service) -> None:
+    """What is compared with a difference's sign is compared with its number."""
+    declare(planted, "twice", formula="age * 2")
+    read, write = keyed(planted, "read"), keyed(planted, "read", "write")
+    told = read("get", "/traits/above").json()
+    assert (told["formula"], told["masked"]) == ("(pay2 - ***) * ***", ["/formula"])
+    told = read("get", "/traits/twice").json()
+    assert (told["formula"], told["masked"]) == ("age * 2", [])
+    for formula in ("(pay2 - ***) * ***", "pay - ***"):
+        answer = write("put", "/traits/above", json={"formula": formula})
+        faults = [(fault["pointer"], fault["code"]) for fault in shaped(answer)["errors"]]
+        assert (answer.status_code, faults) == (422, [("/formula", "masked")])
+    own = write("put", "/traits/mine", json={"formula": "pay - 83"}).json()
+    assert (own["formula"], own["masked"]) == ("pay - ***", ["/formula"])
+    whole = keyed(planted, "read", "personal")("get", "/traits/mine").json()
+    assert (whole["formula"], whole["masked"]) == ("pay - 83", [])
 
 
 @pytest.mark.parametrize("patch", [{"not": True}, {"combinator": "or"}, {"id": "x"}])

@@ -39,6 +39,28 @@ def test_what_is_masked(
     assert Personal(frozenset(personal)).masked(traits) == (masked, paths)
 
 
+@pytest.mark.parametrize(
+    ("formula", "shown"),
+    [
+        ("pay - 83219", "pay - ***"),
+        ("2*pay.net2/ 1.5", "***" + "*pay.net2/ ***"),
+        ("(born + 18y) × 3", "(born + ***) × ***"),
+        ("`pay` - `of 2026` - 7", "`pay` - `of 2026` - ***"),
+        ("pay * (12", "pay * (***"),
+        ("pay - paid", None),
+        ("payment - 83219", None),
+        (83219, None),
+    ],
+)
+def test_numbers_in_formulas_of_personal_traits(formula: Any, shown: str | None) -> None:
+    document = {"formula": formula, "description": "8"}
+    personal = Personal(frozenset({"pay", "born"}))
+    expected = document if shown is None else {**document, "formula": shown}
+    places = [] if shown is None else ["/formula"]
+    assert personal.definition(document) == (expected, places)
+    assert NOBODYS.definition(document) == (document, [])
+
+
 NAMES = st.sampled_from(["a", "b", "c"])
 PATHS = st.frozensets(st.lists(NAMES, min_size=1, max_size=3).map(".".join), max_size=4)
 VALUES = st.recursive(

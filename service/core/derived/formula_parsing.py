@@ -70,6 +70,11 @@ def names_in(text: str) -> list[str]:
     return [name for name in found if name]
 
 
+def without_numbers(text: str, mask: str) -> str:
+    """A formula, or what should be one, with `mask` in place of each number and duration."""
+    return _TOKEN.sub(lambda match: mask if match["number"] else match[0], text)
+
+
 class _Parser:
     def __init__(self, text: str, schema: Schema, pointer: str) -> None:
         self.schema = schema
