@@ -18,7 +18,7 @@ from service.core.decisions import State
 from service.core.identities import Identity
 from service.core.instants import to_datetime
 from service.core.merging import Written, value_at
-from service.core.personal import Personal
+from service.core.personal import MASK, Personal
 from service.core.profiles import told_of
 from service.core.written import model_field
 from service.live import Served
@@ -38,8 +38,10 @@ def profile(
     known = {**given, **derived}
     named = {name: value for name, value in known.items() if ":" not in name}
     traits, masked = personal.masked(named)
-    outputs = served.score(known)
-    labels = [f"{model_field(name)}.label" for name in outputs if personal.says(name)]
+    outputs = {name: personal.output(name, output) for name, output in served.score(known).items()}
+    labels = [
+        f"{model_field(name)}.label" for name, told in outputs.items() if told["label"] == MASK
+    ]
     versions = {model.name: model.version for model in served.models}
     return Customer(
         customer_id=state.customer_id,
@@ -59,8 +61,7 @@ def profile(
         segments=memberships(state),
         lists=lists,
         models={
-            name: ModelAnswer(version=versions[name], **personal.output(name, output))
-            for name, output in outputs.items()
+            name: ModelAnswer(version=versions[name], **told) for name, told in outputs.items()
         },
         valid_until=None if state.due_at is None else to_datetime(state.due_at),
         sequence=state.sequence,

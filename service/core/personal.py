@@ -73,14 +73,10 @@ class Personal:
         paths: list[str] = []
         return _masked(traits, self._tree, "", paths), sorted(paths)
 
-    def says(self, model: str) -> bool:
-        """Whether what a model says is personal."""
-        return self.touches(model_field(model))
-
     def output(self, model: str, output: ModelOutput) -> dict[str, Any]:
         """What a model says of somebody; where that is personal `MASK` for a label, and nothing
         else."""
-        if self.says(model):
+        if self.touches(model_field(model)):
             silent = output.label is None and output.score is None
             label = None if silent else MASK
             return {"label": label, "confidence": None, "score": None, "unusual": None}

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from models.household_tiers import REQUIRED
 from tests.api.test_personal import keyed, literal
 from tests.contracts.test_errors import shaped
 from tests.postgres import Databases
@@ -59,6 +60,12 @@ def test_what_a_model_says_of_personal_traits_is_personal(
         assert customer["models"] == {NAME: expected}
         assert (f"model:{NAME}.label" in customer["masked"]) is (ask is read)
         assert ask("post", "/assign", json=body).json()["models"] == {NAME: expected}
+    unknown = dict.fromkeys(REQUIRED, "many")
+    # Of whom it says nothing, nothing is masked.
+    assert read("post", "/assign", json={"customer_id": "c-2", "traits": unknown}).is_success
+    customer = read("get", "/customers/c-2").json()
+    assert customer["models"][NAME]["label"] is None
+    assert f"model:{NAME}.label" not in customer["masked"]
     # What the model says of somebody unnamed comes of what the caller sent.
     household = {"traits": generated.households(1)[0]}
     assert read("post", "/assign", json=household).json()["models"][NAME]["label"] != "***"
