@@ -78,9 +78,11 @@ class Process:
         self.jobs.add_kind("rates", resettler.settle)
         self.jobs.add_kind(covering.KIND, Coverer(self.database, self.live, clock).count)
         lists = Lists(self.database, publisher.publications, erasures)
-        importer = Importer(self.database, self.writer, linker, self.live, lists, settings, clock)
+        importer = Importer(
+            self.database, self.writer, linker, self.live, lists, erasures, settings, clock
+        )
         self.jobs.add_kind("import", importer.run)
-        self.upkeep = Upkeep(self.database, self.live, publisher, vault, clock)
+        self.upkeep = Upkeep(self.database, self.live, publisher, vault, importer, clock)
         self.services = Services(
             settings=settings,
             database=self.database,

@@ -219,6 +219,17 @@ class KeptOrder(BaseModel):
     facts: dict[str, Any] = Field(description="What each message told, and when.")
 
 
+class NotImported(BaseModel):
+    """A row of an imported file that was not imported; kept for seven days."""
+
+    job: int = Field(description="The import.")
+    row: int = Field(description="As a spreadsheet counts: the header of CSV is row 1.")
+    column: str | None
+    code: str
+    detail: str
+    cells: list[Any] | None = Field(description="The row, in the order of the file's columns.")
+
+
 class Reject(BaseModel):
     """A message, or the part of one at `pointer`, that was not taken."""
 
@@ -246,3 +257,4 @@ class PersonExport(BaseModel):
     events: list[ToldEvent] = Field(description="The oldest first.")
     orders: list[KeptOrder] = Field(description="The oldest first.")
     rejects: list[Reject] = Field(description="What came of them and was not taken.")
+    import_rejects: list[NotImported] = Field(description="Rows of files that name them.")

@@ -1,14 +1,17 @@
 """`/imports`: files of customers, orders, events, consent and members of lists."""
 
 import asyncio
+import csv
+import io
 import uuid
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import anyio
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import FileResponse
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 from starlette.requests import ClientDisconnect
 
@@ -21,10 +24,11 @@ from service.api.services import Services, WithServices
 from service.api.uploads import CSV, NDJSON
 from service.core.parsing import Problem
 from service.flows.import_rehearsing import rehearse
-from service.flows.import_running import Understood, look
-from service.flows.importing import KIND
+from service.flows.import_rejects import header, line
+from service.flows.import_running import Detail, Understood, look
 from service.intake.imports.mapping import read
-from service.store import jobs
+from service.store import import_rejects, jobs
+from service.store.import_rejects import RejectedRow
 
 router = APIRouter(prefix="/imports", tags=["imports"], route_class=BodyRoute)
 
@@ -33,6 +37,7 @@ ENDINGS = {CSV: ".csv", NDJSON: ".ndjson", PARQUET: ".parquet"}
 # Characters: a URL with more of them, percent-encoded, is refused before anybody reads it.
 MAPPING_LIMIT = 4_096
 REHEARSED = 20_000  # rows
+AT_ONCE = 500  # rows that were not imported
 NAME = r"^[^/\\\x00]{1,255}$"
 
 _anything = msgspec.json.Decoder(Any)
@@ -165,14 +170,31 @@ async def import_file(
                      "description": "row, column, code, reason, and the row itself (RFC 4180)."}},
     response_class=Response,
 )  # fmt: skip
-async def import_rejects(services: WithServices, job_id: int) -> Response:
+async def not_imported(services: WithServices, job_id: int) -> Response:
     """The rows of a file that were not imported, with the reasons; kept for seven days."""
     async with services.database.engine.connect() as connection:
         job = await jobs.get(connection, job_id) if 0 < job_id < 2**63 else None
-    path = services.importer.rejects_path(job_id)
-    if job is None or job.kind != KIND or not await anyio.Path(path).is_file():
+        rows = await import_rejects.of_job(connection, job_id, 0, AT_ONCE) if job else []
+    if job is None or not rows:
         raise not_found(f"no rejected rows are kept of an import {job_id}")
-    return FileResponse(path, media_type=CSV)
+    columns = Detail.of(job).plan.columns
+    return StreamingResponse(_told(services, job_id, columns, rows), media_type=CSV)
+
+
+async def _told(
+    services: Services, job_id: int, columns: list[str], rows: list[tuple[int, RejectedRow]]
+) -> AsyncGenerator[bytes]:
+    """Rows that were not imported as CSV, a page at a time: who is erased meanwhile is not told of
+    any more."""
+    lines: list[list[Any]] = [header(columns)]
+    while rows:
+        lines += [line(row, row.cells, len(columns)) for _, row in rows]
+        text = io.StringIO(newline="")
+        csv.writer(text).writerows(lines)
+        yield text.getvalue().encode()
+        lines = []
+        async with services.database.engine.connect() as connection:
+            rows = await import_rejects.of_job(connection, job_id, rows[-1][0], AT_ONCE)
 
 
 def _document(mapping: str | None, services: Services) -> Any:

@@ -15,8 +15,8 @@ class Job(BaseModel):
     kind: str
     status: Literal["queued", "running", "done", "failed"]
     detail: dict[str, Any] = Field(
-        description="What it is about and has found. The name of an import's file and what was said "
-        "of its rows, which may name people, are told to keys with the scope `personal`."
+        description="What it is about and has found. What was said of an import's rows, and its "
+        "file's name, may name people: keys with the scope `personal` are told."
     )
     done: int
     total: int | None

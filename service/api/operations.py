@@ -154,7 +154,7 @@ def _detail(row: JobRow, who: Caller) -> dict[str, Any]:
         return row.detail
     detail = Detail.of(row)
     plan = detail.plan
-    told = {
+    told: dict[str, Any] = {
         "kind": plan.kind, "list": plan.list, "spread": detail.spread, "done": detail.done,
         "rejected": detail.rejected, "counts": detail.counts,
     }  # fmt: skip

@@ -9,15 +9,16 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from service.api.customer_schemas import KeptOrder, ToldEvent, TraitChange
+from service.api.customer_schemas import KeptOrder, NotImported, ToldEvent, TraitChange
 from service.api.profiles import known_by, profile, transition
 from service.api.services import Services
 from service.api.sources import reject
 from service.core.access import Author
 from service.core.instants import format_instant
 from service.core.personal import NOBODYS
-from service.store import customers, events, identities, sources, states
+from service.store import customers, events, identities, import_rejects, sources, states
 from service.store.database import Long
+from service.store.import_rejects import RejectedRow
 
 Row = TypeVar("Row")
 
@@ -39,7 +40,8 @@ async def everything(services: Services, customer_id: str, author: Author) -> As
         ids = [person, *others]
         lists = await customers.all_lists(connection, ids)
         state = (await states.read(raw, [person])).get(person)
-        if state is None and not lists and not await sources.any_reject_about(connection, ids):
+        refused = await sources.any_reject_about(connection, ids)
+        if not (state or lists or refused or await import_rejects.any_about(connection, ids)):
             raise NothingKept
         now = services.clock()
         told = "null"
@@ -73,7 +75,22 @@ async def everything(services: Services, customer_id: str, author: Author) -> As
         rejects = sources.rejects_about(connection, ids)
         async for piece in _items(rejects, lambda row: reject(row, personal=True)):
             yield piece
+        yield b'], "import_rejects": ['
+        not_imported = import_rejects.about(connection, ids)
+        async for piece in _items(not_imported, lambda row: _not_imported(*row)):
+            yield piece
         yield b"]}"
+
+
+def _not_imported(job: int, row: RejectedRow) -> NotImported:
+    return NotImported(
+        job=job,
+        row=row.row,
+        column=row.column,
+        code=row.code,
+        detail=row.detail,
+        cells=None if row.cells is None else [*row.cells],
+    )
 
 
 async def _items(

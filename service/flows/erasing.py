@@ -9,7 +9,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.core.access import Author
 from service.core.instants import to_datetime
-from service.store import audit, customers, identities, lists, sources, workspace
+from service.store import (
+    audit,
+    customers,
+    identities,
+    import_rejects,
+    lists,
+    sources,
+    workspace,
+)
 from service.store.database import Database
 from service.store.erasures import Erasure, Erasures
 
@@ -67,6 +75,7 @@ class Eraser:
             stored |= await sources.forget(connection, each)
             stored |= await workspace.forget(connection, each)
         nobodys = await identities.forget(raw, ids)
+        stored |= await import_rejects.forget(connection, [*ids, *nobodys])
         if not stored and not whoever:
             before = await self._erasures.of(connection, customer_id)
             if before is None:

@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -48,16 +48,46 @@ def collected(paths: Sequence[Path]) -> dict[int, list[Bad]]:
     return found
 
 
+def rejected_rows(
+    table: Table, bad: dict[int, list[Bad]]
+) -> Iterator[tuple[Bad, Sequence[Any] | None]]:
+    """Rows that were not imported with their cells, None where those can't be read."""
+    for row in table.rows():
+        number, cells = (row.row, None) if isinstance(row, Bad) else row
+        for each in bad.get(number, ()):
+            yield each, cells
+
+
 def write_rejects(file: Any, table: Table, bad: dict[int, list[Bad]]) -> None:
     """Rows that were not imported as CSV: row, column, code and reason, then the row itself."""
     writer = csv.writer(file)
-    writer.writerow(["row", "column", "code", "reason", *map(_guarded, table.columns)])
-    nothing: Sequence[Any] = [""] * len(table.columns)
-    for row in table.rows():
-        number, cells = (row.row, nothing) if isinstance(row, Bad) else row
-        for each in bad.get(number, ()):
-            told = [each.row, each.column or "", each.code, each.detail, *cells]
-            writer.writerow([_guarded(cell) for cell in told])
+    writer.writerow(header(table.columns))
+    for each, cells in rejected_rows(table, bad):
+        writer.writerow(line(each, cells, len(table.columns)))
+
+
+def header(columns: Sequence[str]) -> list[str]:
+    """The first line of such a file."""
+    return ["row", "column", "code", "reason", *map(_guarded, columns)]
+
+
+class Told(Protocol):
+    """A row that was not imported."""
+
+    @property
+    def row(self) -> int: ...
+    @property
+    def column(self) -> str | None: ...
+    @property
+    def code(self) -> str: ...
+    @property
+    def detail(self) -> str: ...
+
+
+def line(told: Told, cells: Sequence[Any] | None, width: int) -> list[Any]:
+    """One of its lines; `width`: how many columns the imported file has."""
+    about = [told.row, told.column or "", told.code, told.detail]
+    return [_guarded(cell) for cell in (*about, *([""] * width if cells is None else cells))]
 
 
 def _guarded(cell: Any) -> Any:

@@ -16,19 +16,22 @@ from service.flows.import_files import Table, format_of, opened
 from service.flows.import_rejects import Rejects, collected, write_rejects
 from service.flows.import_spreading import Spread, bucket_path, read_bucket, spread
 from service.flows.import_storing import Pace, Storing
+from service.flows.import_telling import Rejected
 from service.flows.jobs import Stuck
 from service.intake.imports.events import Events
 from service.intake.imports.fields import Kind
 from service.intake.imports.mapping import Mapping
 from service.intake.imports.orders import Orders
 from service.intake.imports.people import People
-from service.intake.imports.told import Row, Terms, Told
+from service.intake.imports.told import Bad, Row, Terms, Told
 from service.intake.imports.understanding import Plan, understand
 from service.store import jobs
 from service.store.database import CANT_READ, Database
 from service.store.jobs import JobRow
 
 FOLDER = "imports"
+# Whoever stops, or loses the store, leaves the work to others.
+TAKEN_UP_AGAIN: tuple[type[BaseException], ...] = (asyncio.CancelledError, *CANT_READ)
 
 
 class Reader(Protocol):
@@ -109,10 +112,6 @@ class Places:
         """Where an import keeps its rows meanwhile."""
         return self.base / str(job_id)
 
-    def rejects(self, job_id: int) -> Path:
-        """Where the rows of an uploaded file are that were not imported."""
-        return self.base / f"{job_id}.rejects.csv"
-
 
 class Run:
     """One import under way."""
@@ -125,8 +124,10 @@ class Run:
         terms: Callable[[int, dict[str, str]], Terms],
         job: JobRow,
         pace: Pace,
+        rejected: Rejected,
     ) -> None:
-        """`terms`: by when the import began, and the types that columns show."""
+        """`terms`: by when the import began, and the types that columns show; `rejected`: keeps
+        what is not imported of uploaded files."""
         self._database = database
         self._storing = storing
         self._terms = terms
@@ -135,22 +136,19 @@ class Run:
         self._detail = Detail.of(job)
         self._folder = places.folder(job.id)
         self._table = _table(self._detail, places.base)
-        self._rejects_path = places.rejects(job.id)
-        if self._detail.rejects is not None:
-            self._rejects_path = Path(self._detail.rejects)
+        self._rejected = rejected
 
     async def run(self) -> int:
         """How many rows the file has, once they are imported. Raises Stuck."""
         goes_on = False
         try:
             return await self._import()
-        except (asyncio.CancelledError, *CANT_READ):
+        except TAKEN_UP_AGAIN:
             goes_on = True
             raise
         finally:
             if not goes_on:
-                self._detail.forget()
-                await self._note()
+                await self._leave()
 
     async def _import(self) -> int:
         detail = self._detail
@@ -172,17 +170,20 @@ class Run:
             raise Stuck(f"the file can't be read: {error.strerror}") from error
         except Invalid as error:
             raise Stuck(f"the file can't be read: {error.problems[0].detail}") from error
-        await asyncio.to_thread(self._tidy, self._table)
+        if detail.rejected:
+            await self._tell_rejects(self._table)
+        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
         return detail.spread.rows
 
-    def _tidy(self, table: Table) -> None:
-        """Write the rows that were not imported, and leave nothing else behind."""
-        detail = self._detail
-        if detail.rejected:
-            self._write_rejects(table, self._rejects_path)
-        shutil.rmtree(self._folder, ignore_errors=True)
-        if detail.uploaded:
-            table.path.unlink(missing_ok=True)
+    async def _leave(self) -> None:
+        """Keep nothing of what the work was done with: what was uploaded would be uploaded again.
+        Only a file of the caller's own is gone on with where it was."""
+        if self._detail.uploaded:
+            await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+            if self._table is not None:
+                await asyncio.to_thread(self._table.path.unlink, missing_ok=True)
+        self._detail.forget()
+        await self._note()
 
     def _kept(self, done: int, buckets: int) -> bool:
         """Whether all that is left of the first pass is still there."""
@@ -250,14 +251,23 @@ class Run:
         async with self._database.engine.begin() as connection:
             await jobs.progress(connection, self._job.id, rows, total)
 
-    def _write_rejects(self, table: Table, path: Path) -> None:
-        """Write the rows that were not imported, with the reasons."""
-        assert self._detail.spread is not None  # noqa: S101
+    async def _tell_rejects(self, table: Table) -> None:
+        """Tell the rows that were not imported, with the reasons: those of a caller's own file
+        beside it, those of an upload to who asks."""
+        detail = self._detail
+        assert detail.spread is not None  # noqa: S101
         files = [self._folder / "unread"]
-        files += [self._rejects(number) for number in range(self._detail.spread.buckets)]
-        bad = collected(files)
-        with path.open("w", encoding="utf-8", newline="") as file_:
-            write_rejects(file_, table, bad)
+        files += [self._rejects(number) for number in range(detail.spread.buckets)]
+        bad = await asyncio.to_thread(collected, files)
+        if detail.rejects is None:
+            await self._rejected.keep(self._job.id, detail.began, table, detail.plan, bad)
+        else:
+            await asyncio.to_thread(_write_rejects, Path(detail.rejects), table, bad)
+
+
+def _write_rejects(path: Path, table: Table, bad: dict[int, list[Bad]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        write_rejects(file, table, bad)
 
 
 def _table(detail: Detail, base: Path) -> Table | None:

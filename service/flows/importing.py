@@ -7,7 +7,10 @@ Nobody is mailed because of it: what it changes has the reason `import`.
 
 import asyncio
 import hashlib
+import shutil
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +18,12 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.core.access import Author
-from service.core.instants import DAY, MINUTE, SECOND, to_datetime, zone_named
+from service.core.instants import DAY, HOUR, MINUTE, SECOND, to_datetime, zone_named
 from service.core.problems import Invalid, Problem
 from service.flows.import_files import digest_of
 from service.flows.import_running import Detail, Places, Run, Understood
 from service.flows.import_storing import ALONE, BESIDE_OTHERS, Pace, Storing
+from service.flows.import_telling import Rejected
 from service.flows.jobs import Stuck
 from service.flows.linking import Linker
 from service.flows.lists import Lists
@@ -29,13 +33,15 @@ from service.live import Live
 from service.settings import Settings
 from service.store import audit, jobs, segments
 from service.store.database import Database
+from service.store.erasures import Erasures
 from service.store.jobs import JobRow
 from service.store.writer import Writer
 
 KIND = "import"
 AHEAD = 5 * MINUTE
 UPLOADS_AT_ONCE = 2
-KEPT = 7 * DAY  # rejects of uploaded files, and what of those was never imported
+KEPT = 7 * DAY  # what an import has left that was cut off
+ON_ITS_WAY = HOUR  # a file that is uploaded, since its last byte came
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +62,15 @@ class Importer:
         linker: Linker,
         live: Live,
         lists: Lists,
+        erasures: Erasures,
         settings: Settings,
         clock: Callable[[], int],
     ) -> None:
         self._database = database
         self._storing = Storing(writer, linker, live, lists)
+        self._rejected = Rejected(database, live, erasures, clock)
         self._places = Places(settings.data_dir)
+        self._erasures = erasures
         self._settings = settings
         self._clock = clock
 
@@ -73,21 +82,39 @@ class Importer:
         """Where files lie that are uploaded and not imported yet."""
         return self._places.base
 
-    def rejects_path(self, job_id: int) -> Path:
-        """Where the rows of an uploaded file are that were not imported."""
-        return self._places.rejects(job_id)
-
     async def upload_path(self, name: str) -> Path:
-        """A place for a file that is uploaded, among others that are not too old."""
-        return await asyncio.to_thread(self._place_for, name)
+        """A place for a file that is uploaded."""
+        await asyncio.to_thread(self.folder.mkdir, mode=0o700, parents=True, exist_ok=True)
+        return self.folder / name
 
-    def _place_for(self, name: str) -> Path:
-        self._places.base.mkdir(mode=0o700, parents=True, exist_ok=True)
-        oldest = self._clock() / SECOND - KEPT / SECOND
-        for path in self._places.base.iterdir():
-            if path.is_file() and path.stat().st_mtime < oldest:
-                path.unlink(missing_ok=True)
-        return self._places.base / name
+    async def tidy(self) -> None:
+        """Remove what imports have left here that nobody goes on with: of a process that went
+        away, and of files that were cut off and not begun again in time."""
+        found = await asyncio.to_thread(_left, self.folder)
+        if not found:
+            return
+        async with self._database.engine.connect() as connection:
+            wanted = await jobs.unfinished(connection, KIND)
+        at_it = {str(job.id) for job in wanted} | {Detail.of(job).path for job in wanted}
+        for path, age in found.items():
+            if path.name in at_it:
+                continue
+            if not path.is_dir():
+                # One that is on its way to us is no job's yet.
+                if age > ON_ITS_WAY:
+                    await asyncio.to_thread(path.unlink, missing_ok=True)
+            elif age > KEPT or not await self._goes_on(path):
+                await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
+
+    async def _goes_on(self, folder: Path) -> bool:
+        """Whether an import that was cut off may go on with what it has left: its job, by whose id
+        the folder is called, has failed, and nobody who may be in it was erased since."""
+        async with self._database.engine.connect() as connection:
+            job = await jobs.get(connection, int(folder.name)) if folder.name.isdecimal() else None
+            if job is None or job.status == "done":
+                return False
+            began = to_datetime(Detail.of(job).began)
+            return not await self._erasures.any(connection, began)
 
     def terms(self, began: int, inferred: dict[str, str]) -> Terms:
         """On what terms a file is read whose import began at an instant."""
@@ -183,8 +210,23 @@ class Importer:
         return await self._run(job, BESIDE_OTHERS)
 
     async def _run(self, job: JobRow, pace: Pace) -> int:
-        run = Run(self._database, self._storing, self._places, self.terms, job, pace)
+        run = Run(
+            self._database, self._storing, self._places, self.terms, job, pace, self._rejected
+        )
         return await run.run()
+
+
+def _left(base: Path) -> dict[Path, float]:
+    """What lies in a folder, and for how long nobody has written it, microseconds by the clock
+    that files have theirs from."""
+    if not base.is_dir():
+        return {}
+    now = time.time()
+    found = {}
+    for path in base.iterdir():
+        with suppress(FileNotFoundError):
+            found[path] = (now - path.stat().st_mtime) * SECOND
+    return found
 
 
 async def _check_list(connection: AsyncConnection, key: str) -> None:

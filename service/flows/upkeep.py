@@ -1,5 +1,5 @@
 """What the service does by itself as time goes by: archive what has expired, forget old
-answers, take a new secret key, have ranks and traits counted."""
+answers and what imports have left, take a new secret key, have ranks and traits counted."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,13 +11,14 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.core.access import SYSTEM
-from service.core.instants import from_datetime, local_day, start_of_day, to_datetime
+from service.core.instants import MINUTE, from_datetime, local_day, start_of_day, to_datetime
 from service.core.references import users_of
 from service.flows.covering import count_if_due
+from service.flows.importing import Importer
 from service.flows.publications import Conflict, Unknown
 from service.flows.publishing import Publisher
 from service.live import Live
-from service.store import idempotency, jobs, ranks, segments
+from service.store import idempotency, import_rejects, jobs, ranks, segments
 from service.store.database import CANT_READ, Database
 from service.store.vault import Vault
 
@@ -26,6 +27,8 @@ log = structlog.get_logger()
 EVERY = 1.0  # s
 # Answers of requests with an Idempotency-Key.
 ANSWERS_KEPT = timedelta(days=1)
+# Rows of uploaded files that were not imported.
+REJECTS_KEPT = timedelta(days=7)
 EXPIRED = replace(SYSTEM, reason="its expires_at has passed")
 
 
@@ -38,12 +41,15 @@ class Upkeep:
         live: Live,
         publisher: Publisher,
         vault: Vault,
+        importer: Importer,
         clock: Callable[[], int],
     ) -> None:
         self._database = database
         self._live = live
         self._publisher = publisher
         self._vault = vault
+        self._importer = importer
+        self._tidied: int | None = None
         self._clock = clock
         self._task: asyncio.Task[None] | None = None
 
@@ -76,7 +82,9 @@ class Upkeep:
         async with self._database.engine.begin() as connection:
             due = await segments.expired(connection, now)
             await idempotency.purge(connection, now - ANSWERS_KEPT)
+            await import_rejects.purge(connection, now - REJECTS_KEPT)
             await self._rank_daily(connection)
+        await self._tidy()
         await count_if_due(self._database, self._live, self._clock())
         for key in due:
             # Asked before the catalog's head is locked: what others use stays due for long.
@@ -85,6 +93,13 @@ class Upkeep:
             # Somebody has begun to use it, or taken it away, this moment.
             with suppress(Conflict, Unknown):
                 await self._publisher.archive(key, author=EXPIRED)
+
+    async def _tidy(self) -> None:
+        """Each minute remove the files here that imports have left."""
+        now = self._clock()
+        if self._tidied is None or now >= self._tidied + MINUTE:
+            self._tidied = now
+            await self._importer.tidy()
 
     async def _rank_daily(self, connection: AsyncConnection) -> None:
         """Have ranks refreshed when a day begins in the workspace's zone."""

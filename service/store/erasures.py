@@ -74,9 +74,12 @@ class Erasures:
         )
         return Erasure(*(await connection.execute(statement)).one())
 
-    async def any(self, connection: AsyncConnection) -> bool:
-        """Whether anybody was ever erased."""
-        found = await connection.execute(select(erasures.c.erased_at).limit(1))
+    async def any(self, connection: AsyncConnection, since: datetime | None = None) -> bool:
+        """Whether anybody was erased, ever or since."""
+        query = select(erasures.c.erased_at).limit(1)
+        if since is not None:
+            query = query.where(erasures.c.erased_at >= since)
+        found = await connection.execute(query)
         return found.one_or_none() is not None
 
     async def of(self, connection: AsyncConnection, customer_id: str) -> Erasure | None:

@@ -56,6 +56,13 @@ async def waiting(connection: AsyncConnection, kind: str) -> bool:
     return (await connection.execute(query)).first() is not None
 
 
+async def unfinished(connection: AsyncConnection, kind: str) -> list[JobRow]:
+    """The jobs of a kind that are queued or running."""
+    going = jobs.c.status.in_(("queued", "running"))
+    query = select(*_COLUMNS).where(jobs.c.kind == kind, going)
+    return [JobRow(*tuple(row)) for row in await connection.execute(query)]
+
+
 async def claim(connection: AsyncConnection) -> JobRow | None:
     """Take the oldest job that nobody works at, on a lease of 30 s."""
     free = (

@@ -64,8 +64,7 @@ def test_orders_of_a_file_are_stored_and_nobody_is_told_of_them(fresh: Service) 
     assert job["detail"]["spread"]["left_out"] == 1
     newest = fresh.get("/audit?subject=jobs")["items"][0]
     assert (newest["action"], newest["subject"]) == ("import.begun", f"jobs/{job['id']}")
-    # Nothing is left of the file but what was rejected.
-    assert files(fresh) == [f"{job['id']}.rejects.csv"]
+    assert files(fresh) == []
 
 
 def test_what_happens_afterwards_is_told_as_ever(fresh: Service) -> None:
