@@ -298,11 +298,14 @@ async def test_the_demos_note_of_its_customers_is_erased_too(
 
 
 async def waits_for_a_lock(services: Services) -> None:
-    """Until some transaction waits for another."""
+    """Until some transaction of this database waits for another."""
 
     async def waiting() -> bool:
         async with services.database.engine.connect() as connection:
-            query = text("select count(*) from pg_locks where not granted")
+            query = text(
+                "select count(*) from pg_stat_activity "
+                "where datname = current_database() and wait_event_type = 'Lock'"
+            )
             return bool((await connection.execute(query)).scalar_one())
 
     await eventually(waiting)
