@@ -305,8 +305,7 @@ class Linker:
         looked = Input({}, now, source="merge", seen=False, cause="merge")
         await self._write(raw, served, people, looked, now)
         await persons.describe(raw, people.values())
-        if served.derivations.series:
-            await events.write_histories(raw, people.values(), served.derivations.series)
+        await events.write_histories(raw, people.values(), served.derivations.series)
 
     async def _settle(self, raw: Any, served: Served, found: Mapping[str, State], now: int) -> None:
         """Let what was due of customers happen as they were, before they are anybody else."""

@@ -104,28 +104,32 @@ async def load_histories(
     connection: Connection, states: Mapping[str, State], derivations: Derivations, revision: int
 ) -> set[str]:
     """Put into each state the timelines that the catalog of a revision reads. A customer who was
-    last decided under another catalog, and lacks some of them, has them made from the events; the
-    ids of those are answered, as theirs have to be written."""
-    if not derivations.series or not states:
+    last decided under another catalog, and lacks some of them, has them made from the events, and
+    loses those that nothing reads any more: they would miss what comes from now on. The ids of
+    those are answered, as theirs have to be written."""
+    outdated = [state for state in states.values() if state.catalog_revision != revision]
+    asked = states if derivations.series else [state.customer_id for state in outdated]
+    if not asked:
         return set()
-    stored = await connection.fetch(_READ_HISTORIES, list(states))
-    for row in stored:
+    for row in await connection.fetch(_READ_HISTORIES, list(asked)):
         states[row["customer_id"]].histories = decode(row["timelines"])
-    lacking = {
-        state.customer_id: missing
-        for state in states.values()
-        if state.catalog_revision != revision
-        and (missing := derivations.series.keys() - state.histories.keys())
-    }
+    wanted = derivations.series.keys()
+    filled = set()
+    lacking = {}
+    for state in outdated:
+        if missing := wanted - state.histories.keys():
+            lacking[state.customer_id] = missing
+        if state.histories.keys() - wanted:
+            state.histories = {key: state.histories[key] for key in state.histories.keys() & wanted}
+            filled.add(state.customer_id)
     if not lacking:
-        return set()
+        return filled
     # Who lacks a series of few events need not have all others made again, nor all orders read.
     missing = set().union(*lacking.values())
     names = {name for key in missing for name in derivations.series[key].events}
     ids = list(lacking)
     told = await read(connection, ids, sorted(names - {COMPLETED}))
     ordered = await order_events(connection, ids) if COMPLETED in names else {}
-    filled = set()
     for who, keys in lacking.items():
         happened = (*told.get(who, ()), *ordered.get(who, ()))
         state = states[who]

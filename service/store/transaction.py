@@ -305,8 +305,6 @@ async def _lock_others(
 
 async def _remember(connection: Any, served: Serving, decider: Batch, filled: set[str]) -> None:
     """Write the timelines that events were put into, or that were made anew."""
-    if not served.derivations.series:
-        return
     touched = {state.customer_id: state for state in decider.remembered}
     for decision, _ in decider.to_write:
         if decision.state.customer_id in filled:
