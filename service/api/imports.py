@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import anyio
 import msgspec
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 from starlette.requests import ClientDisconnect
@@ -130,6 +130,14 @@ async def import_file(
         ),
     ] = None,
     dry_run: Annotated[bool, Query(description="Only show what it comes to.")] = False,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            max_length=255,
+            description="Your own name for this request. The same file with the same mapping, sent "
+            "again with it, is the same import.",
+        ),
+    ] = None,
 ) -> Response:
     """Import a file as a job, or show what it comes to. Nobody is told of what follows from it."""
     check_encoding(request)
@@ -151,7 +159,9 @@ async def import_file(
             understood = await asyncio.to_thread(look, path, said_of_it, name or path.name)
             if dry_run:
                 return await _rehearsed(services, understood)
-            begun = await services.importer.begin(understood, author, here=False, uploaded=True)
+            begun = await services.importer.begin(
+                understood, author, here=False, uploaded=True, request=idempotency_key
+            )
             kept = begun.ours
         except ClientDisconnect:
             return Response(status_code=CLIENT_GONE)

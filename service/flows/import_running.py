@@ -53,8 +53,8 @@ READERS: dict[Kind, Callable[[Plan, Terms], Reader]] = {
 class Detail(msgspec.Struct):
     """What an import has to know of itself: the detail of its job. `name`: of the file as its owner
     knows it, `path`: where it is; `uploaded`: whether it is ours to delete; `rejects`: where the
-    rows that were not imported are to be written; `began`: when, microseconds; `done`: buckets that
-    are stored."""
+    rows that were not imported are to be written; `began`: when, microseconds; `request`:
+    its author's own name for it; `done`: buckets that are stored."""
 
     name: str
     path: str
@@ -67,6 +67,7 @@ class Detail(msgspec.Struct):
     key_id: str | None = None
     uploaded: bool = False
     rejects: str | None = None
+    request: str | None = None
     spread: Spread | None = None
     done: int = 0
     rejected: int = 0

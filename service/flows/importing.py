@@ -129,9 +129,11 @@ class Importer:
         here: bool,
         uploaded: bool = False,
         rejects: str | None = None,
+        request: str | None = None,
     ) -> Begun:
         """The job of an import: that of the same file and mapping which did not come to its end,
-        else a new one. `here`: the caller runs it, and no other process is to take it up. Raises
+        else a new one. `here`: the caller runs it, and no other process is to take it up;
+        `request`: the author's name for this request, which sent again begins nothing. Raises
         Invalid where there is no such list."""
         table, plan = understood.table, understood.plan
         identity = await asyncio.to_thread(_identity, understood)
@@ -139,6 +141,12 @@ class Importer:
             if plan.list is not None and plan.kind is Kind.LIST:
                 await _check_list(connection, plan.list)
             before = await jobs.latest(connection, KIND, "identity", identity)
+            if before is not None and before.status == "done" and request is not None:
+                known = Detail.of(before)
+                if (known.request, known.author, known.key_id) == (
+                    request, author.name, author.key_id,
+                ):  # fmt: skip
+                    return Begun(before.id, False)
             detail = Detail(
                 name=understood.name,
                 # Ours may be found elsewhere by another process.
@@ -153,6 +161,7 @@ class Importer:
                 key_id=author.key_id,
                 uploaded=uploaded,
                 rejects=rejects,
+                request=request,
             )
             if before is None or before.status == "done":
                 start = jobs.begin if here else jobs.enqueue

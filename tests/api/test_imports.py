@@ -92,6 +92,20 @@ def test_the_same_file_again_doubles_nothing_and_a_corrected_one_counts(fresh: S
     assert members(fresh, "buyers") == ["c-1", "c-2"]
 
 
+def test_a_file_that_is_sent_again_under_its_key_is_the_same_import(fresh: Service) -> None:
+    def job(key: str | None) -> int:
+        headers = {} if key is None else {"idempotency-key": key}
+        answer = send(fresh.ask, ORDERS, headers=headers)
+        assert answer.status_code == 202, answer.text
+        fresh.settle()
+        return int(answer.json()["job"])
+
+    first = job("k-1")
+    assert job("k-1") == first
+    assert files(fresh) == []
+    assert len({first, job("k-2"), job(None)}) == 3
+
+
 def test_an_order_is_one_whether_a_file_or_an_event_tells_of_it(fresh: Service) -> None:
     properties = {"order_id": "1", "total": "5.30", "coupon": "X"}
     fresh.assign("c-1", events=[{"event": "Order Completed", "properties": properties}])
