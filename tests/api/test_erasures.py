@@ -115,8 +115,11 @@ def test_someone_only_on_a_list_is_no_customer_but_can_be_erased(fresh: Service)
 
 
 def test_what_was_received_before_the_erasure_is_dropped_and_counted(fresh: Service) -> None:
+    clock = clock_of(fresh)
     fresh.assign("c-1", traits={"city": "Brno"})
+    clock.now += SECOND
     erase(fresh, "c-1")
+    clock.now = NOW
     late = {"customer_id": "c-1", "traits": {"city": "Praha"}}
     assert refused(fresh, "post", "/assign", late, 409) == ("erased", [])
     batch = {"customers": [late, {"customer_id": "c-2"}]}
