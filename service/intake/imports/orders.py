@@ -39,12 +39,15 @@ class Orders:
         self._plan = plan
         self._stamp = f"{terms.began:015x}"
         self._key = "group" if "group" in plan.fields else "order_id"
-        self._items = self._reading.below("item")
-        self._texts = [
-            (name, self._reading.places[f"item.{name}"])
-            for name in self._items
+        texts = [
+            (name, f"item.{name}")
+            for name in self._reading.below("item")
             if name not in ("price", "quantity", "total")
         ]
+        places = self._reading.places
+        self._texts = [(name, places[field]) for name, field in texts if field in places]
+        # What is the same for each line makes no line of a row that has none.
+        self._same = [(name, plan.constants[field]) for name, field in texts if field not in places]
         self._numbers = [
             (name, self._reading.places.get(name), plan.constants.get(name))
             for name in ("item.quantity", "item.price", "item.total")
@@ -131,6 +134,9 @@ class Orders:
                 detail = "a price can't be below zero: the quantity says what is given back"
                 raise self._reading.refused("item.price", "bad_value", detail)
             product["price"] = price
+        for name, cell in self._same:
+            if (found := self._text(name, cell)) is not None:
+                product[name] = found
         product["quantity"] = quantity
         return product
 

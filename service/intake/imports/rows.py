@@ -51,17 +51,12 @@ class Reading:
             for name in ("consent", "suppressed")
             for channel in self.below(name)
         ]
-        self._consents += [
-            (name, rest, getattr(consents, head))
-            for name in plan.constants
-            for head, _, rest in [name.partition(".")]
-            if head in ("consent", "suppressed")
-        ]
 
     def below(self, name: str) -> list[str]:
         """What stands behind the dot of fields: of `traits.city` it is city."""
         prefix = f"{name}."
-        return [each.removeprefix(prefix) for each in self.plan.fields if each.startswith(prefix)]
+        told = (*self.plan.fields, *self.plan.constants)
+        return [each.removeprefix(prefix) for each in told if each.startswith(prefix)]
 
     def cell(self, cells: Sequence[Any], name: str) -> Any:
         """The cell of a field, or what it is in every row; None where the file has none."""
@@ -155,7 +150,7 @@ class Reading:
             name = f"{below}.{path}"
             kind = types.get(path) or inferred.get(path)
             try:
-                found = value(cells[self.places[name]], kind, self.instants, self.plan.decimal)
+                found = value(self.cell(cells, name), kind, self.instants, self.plan.decimal)
             except Unreadable as error:
                 raise self.refused(name, "bad_value", str(error)) from error
             if found is not None:

@@ -30,6 +30,19 @@ def orders(found: Any) -> dict[str, tuple[Any, Any, Any]]:
     return shown
 
 
+def test_what_is_set_is_the_same_in_every_line_and_order() -> None:
+    found = told(
+        COLUMNS,
+        ["1", "a", "2", DAY, "2.50", "c-1"],
+        ["2", "", "", DAY, "", "c-2"],
+        **{"set": {"item.category": "tea", "properties.campaign": "May", "properties.total": 9}},
+    )
+    first, second = [piece["events"][0][1] for piece in pieces(found)]
+    product = {"sku": "a", "price": "2.5", "quantity": "2", "category": "tea"}
+    assert first == {"order_id": "1", "products": [product], "campaign": "May", "total": 9}
+    assert second == {"order_id": "2", "campaign": "May", "total": 9}
+
+
 def test_rows_are_grouped_to_orders_wherever_they_stand() -> None:
     found = told(
         COLUMNS,

@@ -30,6 +30,20 @@ def test_types_that_were_said_go_before_what_a_column_shows() -> None:
     assert pieces(found)[0]["traits"] == {"number": "7", "tags": ["a", "b"]}
 
 
+def test_what_is_set_is_the_same_for_every_customer() -> None:
+    said = {"traits.source": "fair", "traits.stand": 7, "traits.tags": "a,b"}
+    found = told("customer_id|age", ["c-1", "31"], ["c-2", ""], types={"tags": "list"}, set=said)
+    same = {"source": "fair", "stand": 7, "tags": ["a", "b"]}
+    assert [piece["traits"] for piece in pieces(found)] == [{"age": 31, **same}, same]
+
+
+def test_what_is_set_is_the_same_for_every_event() -> None:
+    day = "2026-01-02T10:00:00Z"
+    said = {"event": "Met", "properties.place": "Brno"}
+    found = told("customer_id|timestamp", ["c-1", day], **{"as": "events", "set": said})
+    assert pieces(found)[0]["events"] == [("Met", {"place": "Brno"})]
+
+
 def test_a_later_row_of_a_customer_counts_after_an_earlier_one() -> None:
     found = told("customer_id|city", ["c-1", "Brno"], ["c-1", "Praha"])
     ((first, second),) = found.pieces.values()
