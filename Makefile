@@ -69,6 +69,10 @@ openapi: $(VENV)/.run ## Write openapi.yaml from the code
 fuzz: $(VENV)/.dev ## Ask every route a thousand things that openapi.yaml allows and forbids
 	SEGSERVE_FUZZ_EXAMPLES=$(or $(EXAMPLES),1000) $(BIN)/python -m pytest tests/contracts/test_schemathesis.py -n 0 -s -q
 
+.PHONY: demo-check
+demo-check: $(VENV)/.dev ## Hold the whole demo to its known answers; some minutes
+	SEGSERVE_DEMO=whole $(BIN)/python -m pytest tests/demo/test_loaded.py -n 0 -q
+
 .PHONY: lock
 lock: $(VENV)/.dev ## Pin every dependency again (needs uv in the environment)
 	$(BIN)/uv pip compile pyproject.toml requirements/build.in --extra demo --extra places --universal --generate-hashes --no-header --quiet -c requirements/constraints.in -o requirements/run.lock

@@ -2,10 +2,11 @@ from typing import Any
 
 import pytest
 
-from service.demo.given import given_traits
+from service.core.catalog import Catalog
 from service.demo.journey import Journey
 from service.demo.tables import Tables, read_tables
 from tests.demo import oracle
+from tests.demo.matching import starter_catalog
 
 
 @pytest.fixture(scope="session")
@@ -19,8 +20,11 @@ def journey(tables: Tables) -> Journey:
 
 
 @pytest.fixture(scope="session")
+def catalog() -> Catalog:
+    return starter_catalog()
+
+
+@pytest.fixture(scope="session")
 def traits(journey: Journey) -> dict[str, dict[str, Any]]:
     """By customer, what is told of them and what the service is to derive."""
-    derived = oracle.derived(journey)
-    told = given_traits(journey)
-    return {who: {**given, **derived[who]} for who, given in zip(derived, told, strict=True)}
+    return oracle.traits(journey)

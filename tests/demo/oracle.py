@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from service.demo import products
+from service.demo.given import given_traits
 from service.demo.journey import Flags, Journey, counts, ratio, smaller
 
 # As of when the known answers are.
@@ -38,6 +39,14 @@ def derived(journey: Journey) -> dict[str, dict[str, Any]]:
         for number, row in zip(
             journey.households.tolist(), zip(*values.values(), strict=True), strict=True
         )
+    }
+
+
+def traits(journey: Journey) -> dict[str, dict[str, Any]]:
+    """By customer, what is told of them and what the service is to derive."""
+    known = derived(journey)
+    return {
+        who: {**told, **known[who]} for who, told in zip(known, given_traits(journey), strict=True)
     }
 
 
