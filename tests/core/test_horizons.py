@@ -175,7 +175,8 @@ def test_no_catalog_changes_before_its_bound() -> None:
 
     holds()
     assert compared["probes"] > 1_000
-    assert compared["ends"] > 50
+    # However the examples fall: 43 to 119 were seen.
+    assert compared["ends"] > 20
 
 
 def test_fixed_windows_change_at_their_bound_exactly() -> None:
