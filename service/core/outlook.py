@@ -25,6 +25,8 @@ from service.core.traits import ABSENT
 # Boundaries of one aggregate that are walked where no other is, before one is taken as it comes.
 BOUNDARIES = 4
 
+# Values that are looked through to see further. Who has more of them is looked at again sooner.
+LOOKED_THROUGH = 64
 _EMPTY = Timeline()
 
 
@@ -227,7 +229,7 @@ def _falling(watched: Watched, timeline: Timeline, first: int, last: int) -> int
 
 def _of_an_average(watched: Watched, timeline: Timeline, first: int, last: int) -> int | None:
     """An average stays between the least and the largest of its values while there are any."""
-    if timeline.decimals is None or timeline.values is None:
+    if timeline.decimals is None or timeline.values is None or last - first > LOOKED_THROUGH:
         return first
     values = timeline.values[first:last]
     least, largest = (number(each, timeline.decimals) for each in (min(values), max(values)))
